@@ -1,0 +1,88 @@
+/*
+ * config.h - the one configuration file (INI), for the gateway, the query service and the tools.
+ *
+ * CONFIG_KEYS is the one list: parser, defaults, checks, --print-config and docs/configuration.md
+ * come from it.  A file is checked completely before anything uses it; every complaint names
+ * line, key, value and what is allowed.
+ */
+#ifndef GATEWAY_BASE_CONFIG_H
+#define GATEWAY_BASE_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gateway/base/error.h"
+
+/* Kinds: INT (min..max), TEXT, PATH, ADDRESS (host:port or empty), CHOICE ("a|b|c" -> index), BOOL.
+ * Flags: R = taken over on SIGHUP, - = needs a restart.
+ *
+ * X(section, key, kind, default, min, max or choices, flags, doc)
+ */
+#define CONFIG_KEYS(X)                                                                             \
+	X(gateway, id, INT, "1", 1, 32767, -, "Number of this gateway: one spool, one row in ingest_position.") \
+	X(gateway, loops, INT, "0", 0, 32, -, "Event loops; 0 is one for each core.")             \
+	X(gateway, run_dir, PATH, "/run/haulgate", 0, 0, -, "Folder of the metrics files, shared with the query service.") \
+	X(gateway, log_level, CHOICE, "info", 0, "error|warning|notice|info|debug", R, "Least important level that is logged.") \
+	X(listen, tcp, ADDRESS, "0.0.0.0:32960", 0, 0, -, "Address for plain TCP; empty for none.") \
+	X(listen, tls, ADDRESS, "", 0, 0, -, "Address for TLS 1.2 and 1.3; empty for none.")       \
+	X(listen, tls_certificate, PATH, "", 0, 0, R, "PEM file with the certificate chain.")      \
+	X(listen, tls_key, PATH, "", 0, 0, R, "PEM file with the private key, mode 0600.")         \
+	X(session, login_s, INT, "30", 1, 3600, R, "Seconds from connect to login.")               \
+	X(session, frame_s, INT, "10", 1, 600, R, "Seconds from the first to the last byte of a frame.") \
+	X(session, idle_s, INT, "300", 10, 86400, R, "Seconds without a frame until a connection is closed.") \
+	X(session, unknown_vehicle, CHOICE, "reject", 0, "reject|provisional", R, "What to do with a VIN that is not registered.") \
+	X(session, report_before_login, CHOICE, "refuse", 0, "refuse|registered", R, "Whether a registered VIN may report without login.") \
+	X(session, duplicate_vin, CHOICE, "takeover", 0, "takeover|refuse", R, "A second login of a VIN: the newer connection wins, or is refused.") \
+	X(session, answer_gb17691, BOOL, "no", 0, 0, R, "Answer GB 17691 frames (echoed header) although the standard defines no answer.") \
+	X(session, answer_hj1239, BOOL, "yes", 0, 0, R, "Answer HJ 1239 vehicle frames with an echoed header.") \
+	X(session, one_write_per_answer, BOOL, "no", 0, 0, R, "Send each answer in a segment of its own, for terminals that take one recv() for one frame.") \
+	X(session, bad_frames_max, INT, "20", 1, 100000, R, "Bad frames a minute until a connection is closed.") \
+	X(limit, connections, INT, "10000", 1, 1000000, R, "Connections open at once; the newest are shed above it.") \
+	X(limit, memory_mib, INT, "512", 16, 1048576, R, "MiB for connection buffers and queued frames; reading pauses above it.") \
+	X(limit, connection_kib, INT, "128", 66, 65536, R, "KiB of frames and answers one connection may hold.") \
+	X(limit, handshakes, INT, "200", 1, 100000, R, "TLS handshakes in flight on a loop.")       \
+	X(spool, dir, PATH, "/var/lib/haulgate/spool", 0, 0, -, "Folder of the durable log; mode 0700.") \
+	X(spool, segment_mib, INT, "64", 1, 1024, -, "Size of a segment file.")                    \
+	X(spool, size_gib, INT, "100", 1, 1048576, R, "GiB that the spool may take; silence above it.") \
+	X(spool, reserve_mib, INT, "256", 1, 1048576, R, "MiB that stay free on the disk; silence below it.") \
+	X(spool, archive_dir, PATH, "", 0, 0, -, "Folder of compressed closed segments; empty: archive/ in the spool.") \
+	X(spool, double_sync, BOOL, "no", 0, 0, -, "Call fdatasync twice for each batch.")          \
+	X(store, conninfo, TEXT, "", 0, 0, -, "libpq connection string of the gateway's role; empty: no store, the spool only grows.") \
+	X(store, ack, CHOICE, "spool", 0, "spool|store", -, "When a frame counts as durable: in the spool, or committed in PostgreSQL.") \
+	X(store, batch_frames, INT, "4096", 1, 65536, R, "Frames in one transaction at most.")      \
+	X(store, batch_ms, INT, "200", 1, 10000, R, "Milliseconds that a transaction waits for more frames.") \
+	X(store, checkpoint_s, INT, "10", 1, 3600, R, "Seconds between snapshots of the assessment state.") \
+	X(store, days_ahead, INT, "7", 1, 60, R, "Day partitions made ahead.")                      \
+	X(assess, vehicles, INT, "50000", 100, 10000000, -, "Vehicle-days held in memory.")         \
+	X(query, listen, ADDRESS, "127.0.0.1:8080", 0, 0, -, "Address of the HTTP service.")        \
+	X(query, conninfo, TEXT, "", 0, 0, -, "libpq connection string of the query role.")         \
+	X(query, token_file, PATH, "", 0, 0, R, "File with one API token a line, mode 0600.")       \
+	X(query, connections, INT, "8", 1, 200, -, "Database connections of the query service.")
+
+#define CONFIG_TYPE_INT     int64_t
+#define CONFIG_TYPE_BOOL    bool
+#define CONFIG_TYPE_CHOICE  int
+#define CONFIG_TYPE_TEXT    char *
+#define CONFIG_TYPE_PATH    char *
+#define CONFIG_TYPE_ADDRESS char *
+#define CONFIG_MEMBER_(section, key, kind, ...) CONFIG_TYPE_##kind section##_##key;
+
+/* config->listen_tcp, config->session_login_s, ...  Texts are never NULL. */
+struct config {
+	CONFIG_KEYS(CONFIG_MEMBER_)
+};
+
+enum { UNKNOWN_VEHICLE_REJECT, UNKNOWN_VEHICLE_PROVISIONAL };
+enum { REPORT_BEFORE_LOGIN_REFUSE, REPORT_BEFORE_LOGIN_REGISTERED };
+enum { DUPLICATE_VIN_TAKEOVER, DUPLICATE_VIN_REFUSE };
+enum { ACK_SPOOL, ACK_STORE };
+
+/* All complaints of a file are joined in err->text, first ones first. */
+int config_load(const char *path, struct config **ret, struct error *err);
+void config_free(struct config *c);
+
+/* Markdown for docs/configuration.md and "key = value  ; doc" for --print-config, to stdout. */
+void config_print_markdown(void);
+void config_print(const struct config *c);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * store.h - from the spool into PostgreSQL: decode, assess, and commit, in one thread.
+ *
+ * One transaction = track rows + everything derived from them (findings, passages, roll-ups,
+ * terminal events, quarantine) + the spool position.  Killed anywhere, started again: nothing
+ * answered is missing, nothing is there twice.  The database may be away for hours; the spool
+ * holds what it misses, and the thread reconnects.
+ */
+#ifndef GATEWAY_STORE_STORE_H
+#define GATEWAY_STORE_STORE_H
+
+#include <stdint.h>
+
+#include "gateway/base/config.h"
+#include "gateway/base/error.h"
+#include "gateway/base/metrics.h"
+#include "gateway/spool/spool.h"
+#include "proto/wire/unit.h"
+
+struct store;
+
+struct store_options {
+	const struct config *config; /* must outlive the store; reload: store_reload() */
+	struct spool *spool;         /* waited on, and told what may be archived */
+	const char *spool_dir, *archive_dir;
+	struct metrics_thread *metrics; /* of the store thread; may be NULL */
+	/* Called on the store thread after each commit; position: everything before it is stored. */
+	void (*committed)(uint64_t position, void *arg);
+	void *arg;
+};
+
+/* Starts the thread; does not wait for the database. */
+int store_open(const struct store_options *options, struct store **ret, struct error *err);
+
+/* Stores what the spool holds up to now if the database answers within timeout_ms, then stops. */
+void store_close(struct store *s, int timeout_ms);
+
+/* A reloaded configuration, for the keys marked R.  Any thread. */
+void store_reload(struct store *s, const struct config *config);
+
+/* ---- the registry as the event loops see it; any thread, never waits for the database ---- */
+
+enum vehicle_known { VEHICLE_REGISTRY_NOT_LOADED, VEHICLE_UNKNOWN, VEHICLE_KNOWN };
+enum vehicle_known store_vehicle(struct store *s, const char *vin);
+
+/* The layout this terminal was last seen with, or LAYOUT_UNKNOWN. */
+enum layout store_layout(struct store *s, const char *vin);
+
+#endif

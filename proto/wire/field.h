@@ -1,0 +1,59 @@
+/*
+ * field.h - one row per field of an information body; decoding, encoding, validation, JSON,
+ * CSV columns and docs are made from the rows.
+ *
+ * A body stays as it came over the wire; a field is read out of it when asked for.  So nothing is
+ * copied per sample, and what is stored can always be turned back into the bytes that were sent.
+ */
+#ifndef PROTO_WIRE_FIELD_H
+#define PROTO_WIRE_FIELD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum field_kind {
+	FIELD_NUMBER, /* value = raw * scale + bias, absent above max */
+	FIELD_CODE,   /* a small enumeration: value = raw, absent above max */
+	FIELD_BITS,   /* a bit set: always present */
+	FIELD_TEXT,   /* size bytes of ASCII, padding removed */
+	FIELD_BYTES,  /* shown as hexadecimal */
+};
+
+enum presence {
+	FIELD_PRESENT,
+	FIELD_INVALID,  /* all bits set: FF, FFFF, FFFFFFFF */
+	FIELD_ABNORMAL, /* FE, FExx (J1939), FFFE (GB/T 32960), ... */
+	FIELD_RESERVED, /* any other raw value above max */
+};
+
+struct field {
+	const char *name; /* JSON key, CSV and SQL column, docs heading; unit is its suffix */
+	uint16_t offset;  /* in the body */
+	uint16_t size;    /* bytes; 1, 2 or 4 for NUMBER, CODE and BITS; big-endian */
+	enum field_kind kind;
+	double scale;
+	double bias;
+	uint32_t max; /* largest valid raw value */
+	const char *unit;
+	const char *label; /* the standard's own name, zh */
+	const char *doc;
+};
+
+uint32_t field_raw(const struct field *f, const uint8_t *body);
+enum presence field_presence(const struct field *f, uint32_t raw);
+
+/* True and *ret_value in the field's unit when present; *ret_value untouched when not. */
+bool field_value(const struct field *f, const uint8_t *body, double *ret_value);
+
+/* Nearest raw value, clamped to 0..max; NAN writes the "invalid" mark (all bits set). */
+void field_put(const struct field *f, uint8_t *body, double value);
+void field_put_raw(const struct field *f, uint8_t *body, uint32_t raw);
+
+/*
+ * Writes the value as a JSON value (number with the digits its scale has, string, or null when
+ * absent).  Returns the length; output is cut at size like snprintf.
+ */
+size_t field_json(const struct field *f, const uint8_t *body, char *out, size_t size);
+
+#endif
