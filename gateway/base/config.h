@@ -9,6 +9,7 @@
 #define GATEWAY_BASE_CONFIG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "gateway/base/error.h"
@@ -42,9 +43,9 @@
 	X(limit, connection_kib, INT, "128", 66, 65536, R, "KiB of frames and answers one connection may hold.") \
 	X(limit, handshakes, INT, "200", 1, 100000, R, "TLS handshakes in flight on a loop.")       \
 	X(spool, dir, PATH, "/var/lib/haulgate/spool", 0, 0, -, "Folder of the durable log; mode 0700.") \
-	X(spool, segment_mib, INT, "64", 1, 1024, -, "Size of a segment file.")                    \
-	X(spool, size_gib, INT, "100", 1, 1048576, R, "GiB that the spool may take; silence above it.") \
-	X(spool, reserve_mib, INT, "256", 1, 1048576, R, "MiB that stay free on the disk; silence below it.") \
+	X(spool, segment_mib, INT, "64", 5, 1024, -, "Size of a segment file.")                    \
+	X(spool, size_gib, INT, "100", 1, 1048576, -, "GiB that the spool may take; silence above it.") \
+	X(spool, reserve_mib, INT, "256", 1, 1048576, -, "MiB that stay free on the disk; silence below it.") \
 	X(spool, archive_dir, PATH, "", 0, 0, -, "Folder of compressed closed segments; empty: archive/ in the spool.") \
 	X(spool, double_sync, BOOL, "no", 0, 0, -, "Call fdatasync twice for each batch.")          \
 	X(store, conninfo, TEXT, "", 0, 0, -, "libpq connection string of the gateway's role; empty: no store, the spool only grows.") \
@@ -77,9 +78,22 @@ enum { REPORT_BEFORE_LOGIN_REFUSE, REPORT_BEFORE_LOGIN_REGISTERED };
 enum { DUPLICATE_VIN_TAKEOVER, DUPLICATE_VIN_REFUSE };
 enum { ACK_SPOOL, ACK_STORE };
 
-/* All complaints of a file are joined in err->text, first ones first. */
+/*
+ * All complaints of a file are joined in err->text with newlines, first ones first.
+ * One thread at a time (inih keeps its limits in variables of the process).
+ */
 int config_load(const char *path, struct config **ret, struct error *err);
-void config_free(struct config *c);
+void config_free(struct config *c); /* NULL-safe */
+
+/*
+ * For a reload: the keys that need a restart keep old's value in fresh.  Returns how many of them
+ * differed, and their names, separated by blanks and cut to fit, in names.
+ */
+size_t config_keep_fixed(struct config *fresh, const struct config *old, char *names, size_t size);
+
+/* Splits "1.2.3.4:80" or "[::1]:80".  False when it is neither; numbers only, no names. */
+enum { CONFIG_HOST_SIZE = 64 };
+bool config_address(const char *text, char host[CONFIG_HOST_SIZE], uint16_t *ret_port);
 
 /* Markdown for docs/configuration.md and "key = value  ; doc" for --print-config, to stdout. */
 void config_print_markdown(void);

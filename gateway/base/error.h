@@ -22,7 +22,7 @@ enum error_code {
 
 struct error {
 	enum error_code code;
-	char text[400];
+	char text[1600]; /* room for the complaints about a whole configuration file */
 };
 
 /* Fills *err (may be NULL) and returns code, so that `return error_set(...)` reads well. */
