@@ -65,14 +65,16 @@ CREATE TABLE terminal (
 -- ---- data -----------------------------------------------------------------------------------
 
 -- One frame.  Absent values are NULL.  samples: proto/record/pack.h, base time = at.
+-- Each (vehicle, second, information type) stands in one row only; docs/store.md says how.
 CREATE TABLE track (
   vehicle_id    bigint NOT NULL,
   at            timestamptz NOT NULL,  -- its first sample, as the terminal claims
+  part          smallint NOT NULL DEFAULT 0,  -- 1, 2, ..: another frame with other types began in the same second; < 0: clock fault
   received_at   timestamptz NOT NULL,
   position      bigint NOT NULL,       -- in the spool of gateway_id
   gateway_id    smallint NOT NULL,
   sample_count  smallint NOT NULL,     -- seconds
-  span_s        smallint NOT NULL,     -- last sample - first sample
+  span_s        smallint NOT NULL,     -- last sample - first sample, at most 3600
   quirks        integer NOT NULL,      -- proto/wire/verdict.h
   lon_e6        integer,               -- last valid position in the frame, degrees * 1e6
   lat_e6        integer,
@@ -82,11 +84,11 @@ CREATE TABLE track (
   dpf_dp_kpa    real,
   reagent_pct   real,                  -- last
   samples       bytea NOT NULL,
-  PRIMARY KEY (vehicle_id, at)
+  PRIMARY KEY (vehicle_id, at, part)
 ) PARTITION BY RANGE (at);
 ALTER TABLE track ALTER COLUMN samples SET STORAGE MAIN;
 CREATE INDEX track_at ON track USING brin (at);
--- Claimed times outside of every sane day (clock faults) go here.
+-- Days without a partition go here: no partition is made for the times that a faulty clock claims.
 CREATE TABLE track_odd PARTITION OF track DEFAULT;
 
 -- A distinct OBD information of a vehicle-day: digest = SHA-256 of the body.

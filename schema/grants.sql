@@ -1,0 +1,47 @@
+-- What each role may do.  tools/migrate runs this after the migrations, every time, so that it is the whole truth:
+-- it first takes everything away.  docs/store.md says why each right is needed.
+-- Partitions get no grants of their own: they are reached through track.
+
+DO $$
+DECLARE t record;
+BEGIN
+  EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO haulgate_gateway', current_database());
+  EXECUTE format('GRANT CONNECT ON DATABASE %I TO haulgate_query, haulgate_export', current_database());
+  FOR t IN
+    SELECT format('%I.%I', n.nspname, c.relname) AS name, n.nspname AS schema
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%'
+      AND NOT EXISTS (SELECT FROM pg_depend d
+                      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+      AND pg_has_role(c.relowner, 'USAGE')
+  LOOP
+    EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, haulgate_gateway, haulgate_query, haulgate_export', t.name);
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO haulgate_gateway, haulgate_query, haulgate_export', t.schema);
+    -- Readers may read all tables and views, also those of later migrations.
+    EXECUTE format('GRANT SELECT ON %s TO haulgate_query, haulgate_export', t.name);
+  END LOOP;
+END $$;
+
+-- The state in memory is nobody's business but the gateway's.
+REVOKE ALL ON assess_snapshot FROM haulgate_query, haulgate_export;
+
+GRANT INSERT (kind, period, started_at, finished_at, files, rows, manifest),
+      UPDATE (finished_at, files, rows, manifest) ON export_run TO haulgate_export;
+
+-- The gateway adds; it changes only what is its own derivation, and deletes only what it replaces at once.
+GRANT SELECT ON division, haul_route, rule, schema_version TO haulgate_gateway;
+GRANT SELECT, INSERT (vin, state) ON vehicle TO haulgate_gateway;
+GRANT SELECT, INSERT, UPDATE ON terminal TO haulgate_gateway;
+GRANT SELECT, INSERT ON track TO haulgate_gateway;
+GRANT SELECT, INSERT, UPDATE (first_at, last_at) ON obd_state TO haulgate_gateway;
+GRANT INSERT ON terminal_event, evidence TO haulgate_gateway;
+GRANT SELECT (gateway_id, position, sqlstate), INSERT ON quarantine TO haulgate_gateway;
+GRANT SELECT, INSERT, UPDATE ON vehicle_day TO haulgate_gateway;
+GRANT SELECT, INSERT,
+      UPDATE (rule_version, severity, state, from_at, to_at, division_id, route_id, place, value, "limit", measured)
+      ON finding TO haulgate_gateway;
+GRANT SELECT, INSERT, DELETE ON passage TO haulgate_gateway;
+GRANT SELECT, INSERT, UPDATE, DELETE ON assess_snapshot TO haulgate_gateway;
+GRANT SELECT, INSERT, UPDATE ON ingest_position TO haulgate_gateway;
+GRANT EXECUTE ON FUNCTION haulgate_make_partitions(date, date) TO haulgate_gateway;
