@@ -8,7 +8,7 @@ BEGIN
   EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO haulgate_gateway', current_database());
   EXECUTE format('GRANT CONNECT ON DATABASE %I TO haulgate_query, haulgate_export', current_database());
   FOR t IN
-    SELECT format('%I.%I', n.nspname, c.relname) AS name, n.nspname AS schema
+    SELECT format('%I.%I', n.nspname, c.relname) AS name, n.nspname AS schema, c.relkind AS kind
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
       AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_%'
@@ -18,16 +18,17 @@ BEGIN
   LOOP
     EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, haulgate_gateway, haulgate_query, haulgate_export', t.name);
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO haulgate_gateway, haulgate_query, haulgate_export', t.schema);
-    -- Readers may read all tables and views, also those of later migrations.
-    EXECUTE format('GRANT SELECT ON %s TO haulgate_query, haulgate_export', t.name);
+    -- Views are made to be read; what a reader may see of the tables stands below.
+    IF t.kind IN ('v', 'm') THEN
+      EXECUTE format('GRANT SELECT ON %s TO haulgate_query, haulgate_export', t.name);
+    END IF;
   END LOOP;
 END $$;
 
--- The state in memory is nobody's business but the gateway's.
-REVOKE ALL ON assess_snapshot FROM haulgate_query, haulgate_export;
-
-GRANT INSERT (kind, period, started_at, finished_at, files, rows, manifest),
-      UPDATE (finished_at, files, rows, manifest) ON export_run TO haulgate_export;
+GRANT SELECT ON division, haul_route, fleet, vehicle, terminal, track, obd_state, terminal_event, rule, vehicle_day,
+      finding, evidence, passage TO haulgate_query;
+GRANT SELECT ON division, haul_route, fleet, vehicle, rule, vehicle_day, finding, passage TO haulgate_export;
+GRANT SELECT, INSERT, UPDATE ON export_run TO haulgate_export;
 
 -- The gateway adds; it changes only what is its own derivation, and deletes only what it replaces at once.
 GRANT SELECT ON division, haul_route, rule, schema_version TO haulgate_gateway;
