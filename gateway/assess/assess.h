@@ -3,7 +3,8 @@
  *
  * The unit of assessment is the vehicle-day (Beijing calendar day).  Its state is a fold over the
  * day's samples in event-time order; the result is a pure function of the state.  So a live
- * day, a day rebuilt from the store, and a day assessed again after late data are the same by construction.
+ * day, a day rebuilt from the store, and a day assessed again after late data are the same by
+ * construction.
  *
  * Pure: no clock, I/O or allocation.  struct assess_day is plain memory: copying it is a snapshot.
  */
@@ -28,7 +29,7 @@ struct rule_parameter {
 };
 
 struct rule_definition {
-	const char *id; /* "nox_high", ...; stable, in API and database */
+	const char *id;	   /* "nox_high", ...; stable, in API and database */
 	const char *label; /* zh */
 	const char *doc;
 	int severity; /* 1 info, 2 watch, 3 suspect, 4 high emitter or tampering */
@@ -36,7 +37,7 @@ struct rule_definition {
 };
 
 enum rule {
-	RULE_nox_high,       /* sustained downstream NOx under hot SCR conditions */
+	RULE_nox_high,	     /* sustained downstream NOx under hot SCR conditions */
 	RULE_dpf_missing,    /* no pressure drop at high exhaust flow */
 	RULE_reagent_unused, /* fuel burnt, reagent level does not fall */
 	RULE_mil_nox_dtc,    /* MIL on with after-treatment trouble codes */
@@ -78,9 +79,12 @@ void assess_day_init(struct assess_day *d, int32_t day, const struct vehicle_fac
 int64_t assess_day_last(const struct assess_day *d);
 
 /*
- * Folds one block (stream, TWC, OBD, ...) of the day.  Blocks come in ascending at; several blocks of one
- * second are allowed in any order of type, the same type twice in a second is ignored.
- * cursor may be NULL: no places.
+ * Folds one block (stream, TWC, OBD, ...) of the day.
+ *   - Blocks come in ascending at.  Several blocks of one second are allowed in any order of type;
+ *     the same type twice in a second is ignored.
+ *   - A block of another day, or older than assess_day_last(), changes nothing.
+ *   - cursor may be NULL: no places.
+ *   - rules must be the same for all blocks and the result of a day; with others, fold it again.
  */
 void assess_day_block(struct assess_day *d, const struct rule_set *rules, struct geo_cursor *cursor,
 		      const struct block *b);
@@ -91,12 +95,12 @@ struct finding {
 	enum rule rule;
 	int version;
 	int severity;
-	int64_t from, to; /* unix seconds, first and last sample of the condition */
+	int64_t from, to;	 /* unix seconds, first and last sample of the condition */
 	int32_t division, route; /* where the condition was first complete; 0 = none */
-	double lon, lat;         /* there; NAN when unknown */
-	double value;            /* the measured quantity that the rule judges */
-	double limit;            /* what it was judged against */
-	char measured[256];      /* JSON object: all measured values, names with units */
+	double lon, lat;	 /* there; NAN when unknown */
+	double value;		 /* the measured quantity that the rule judges */
+	double limit;		 /* what it was judged against */
+	char measured[256];	 /* JSON object: all measured values, names with units */
 };
 
 struct passage {
@@ -109,15 +113,15 @@ struct passage {
 };
 
 struct day_totals {
-	uint32_t samples;          /* seconds with a stream block */
+	uint32_t samples; /* seconds with a stream block */
 	uint32_t engine_on_s;
-	uint32_t nox_valid_s;      /* downstream NOx present, engine on */
+	uint32_t nox_valid_s; /* downstream NOx present, engine on */
 	uint32_t position_valid_s;
-	double km;                 /* odometer, else speed integrated */
-	double fuel_kg, nox_g;     /* over seconds where NOx, air and fuel are present */
-	double work_kwh;           /* NAN without reference torque */
-	uint32_t gap_s;            /* engine-on seconds missing between samples */
-	int32_t division;          /* where most samples were; 0 = outside or unknown */
+	double km;	       /* odometer, else speed integrated */
+	double fuel_kg, nox_g; /* over seconds where NOx, air and fuel are present */
+	double work_kwh;       /* NAN without reference torque */
+	uint32_t gap_s;	       /* engine-on seconds missing between samples */
+	int32_t division;      /* where most samples were; 0 = outside or unknown */
 };
 
 struct assess_result {
@@ -125,7 +129,12 @@ struct assess_result {
 	size_t finding_count;
 	struct finding findings[RULE_COUNT];
 	size_t passage_count;
-	struct passage passages[PASSAGES_MAX];
+	struct passage passages[PASSAGES_MAX]; /* by from, then route */
+	/*
+	 * Passages above PASSAGES_MAX: merged into the youngest earlier one of the same route, or
+	 * dropped when there is none.
+	 */
+	uint32_t passages_merged, passages_dropped;
 };
 void assess_day_result(const struct assess_day *d, const struct rule_set *rules,
 		       struct assess_result *ret);
