@@ -1,8 +1,8 @@
 /*
  * pack.h - the 1 Hz samples of one frame as one column: packed and back, without loss.
  *
- * Blocks of one type are stored field by field as zigzag varint deltas (about 30 bytes a sample,
- * where plain rows cost 150).  Types without a table are stored as they came.
+ * Blocks of one type are stored field by field as bit-packed differences (about 20 bytes a sample of
+ * driving, where plain rows cost 150).  Types without a table are stored as they came.
  * The format is described byte by byte in pack.c and docs/protocol.md; the first byte is its version.
  */
 #ifndef PROTO_RECORD_PACK_H

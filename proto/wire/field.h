@@ -16,14 +16,19 @@ enum field_kind {
 	FIELD_NUMBER, /* value = raw * scale + bias, absent above max */
 	FIELD_CODE,   /* a small enumeration: value = raw, absent above max */
 	FIELD_BITS,   /* a bit set: always present */
-	FIELD_TEXT,   /* size bytes of ASCII, padding removed */
+	FIELD_TEXT,   /* size bytes of ASCII; trailing NUL and blanks are padding */
 	FIELD_BYTES,  /* shown as hexadecimal */
+	/*
+	 * As TEXT, and four or more trailing '0' are padding too.  What is left counts as binary, and is
+	 * shown as max bytes of hexadecimal, when it has at most max bytes: a CVN comes both ways.
+	 */
+	FIELD_PADDED,
 };
 
 enum presence {
 	FIELD_PRESENT,
-	FIELD_INVALID,  /* all bits set: FF, FFFF, FFFFFFFF */
-	FIELD_ABNORMAL, /* FE, FExx (J1939), FFFE (GB/T 32960), ... */
+	FIELD_INVALID,  /* FF, FFxx, FFxxxxxx: not available (J1939); all bits set (others) */
+	FIELD_ABNORMAL, /* FE, FExx, FExxxxxx (J1939); FFFE, FFFFFFFE (GB/T 32960) */
 	FIELD_RESERVED, /* any other raw value above max */
 };
 
@@ -34,12 +39,13 @@ struct field {
 	enum field_kind kind;
 	double scale;
 	double bias;
-	uint32_t max; /* largest valid raw value */
+	uint32_t max; /* largest valid raw value; BITS: the bits with a meaning */
 	const char *unit;
 	const char *label; /* the standard's own name, zh */
 	const char *doc;
 };
 
+/* Numbers only (NUMBER, CODE, BITS); body holds at least offset + size bytes. */
 uint32_t field_raw(const struct field *f, const uint8_t *body);
 enum presence field_presence(const struct field *f, uint32_t raw);
 
@@ -55,5 +61,13 @@ void field_put_raw(const struct field *f, uint8_t *body, uint32_t raw);
  * absent).  Returns the length; output is cut at size like snprintf.
  */
 size_t field_json(const struct field *f, const uint8_t *body, char *out, size_t size);
+
+/*
+ * TEXT, PADDED and BYTES as a NUL-terminated string.  Returns the length, 0 when absent (nothing
+ * but padding, or all FF).  Text that is not printable ASCII is shown as hexadecimal.
+ * out must hold FIELD_STRING_SIZE bytes.
+ */
+enum { FIELD_STRING_SIZE = 80 };
+size_t field_string(const struct field *f, const uint8_t *body, char out[FIELD_STRING_SIZE]);
 
 #endif

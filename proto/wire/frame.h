@@ -30,7 +30,7 @@ enum {
 
 enum header { HEADER_V, HEADER_P };
 
-/* What the header alone can tell; the data unit's layout may refine it (layout.h). */
+/* What the header alone can tell; the data unit's layout may refine it (unit.h). */
 enum protocol {
 	PROTOCOL_UNKNOWN = 0,
 	PROTOCOL_GB17691 = 1,
@@ -76,7 +76,8 @@ enum scan {
 	SCAN_NOISE,        /* *ret_used bytes cannot start a frame: drop them */
 	SCAN_BAD_CHECKSUM, /* a plausible header, BCC wrong: *ret_frame is filled for the report;
 			      *ret_used is 1, so that scanning goes on from start + 1 */
-	SCAN_TOO_LONG,     /* a plausible header whose length is above unit_max; *ret_used is 1 */
+	SCAN_TOO_LONG,     /* a plausible header whose length is above unit_max or the limit of
+			      its command; *ret_used is 1; *ret_frame holds the header, unit NULL */
 };
 
 /*
@@ -101,6 +102,7 @@ size_t frame_encode(const struct frame *f, uint8_t *buf, size_t size);
  * Writes the answer that f's protocol defines.  Returns its size, 0 = this frame is not answered
  * (the protocol defines none, or f itself is an answer).
  *   now: unix seconds, for time synchronisation.
+ * A cipher is never used; encryption 01.  An activation is answered by its own command (08, 2025: 0A).
  * GB 17691: only time sync (05) is answered unless echo; HJ 1239 header V: echo of header, empty
  * unit (05: time) when echo; header P: flag changed, time of the unit kept, rest removed
  * (07 empty, 08 current time).  An error in header V has no coding: not answered.

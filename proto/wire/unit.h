@@ -47,19 +47,24 @@ struct report {
 	int64_t at;             /* the unit's own time: collection (A, B, D, EV) or sending (C) */
 	uint16_t serial;
 	unsigned quirks;
-	const uint8_t *signed_bytes; /* range the signature covers; NULL when unsigned */
+	/*
+	 * What one signature at the end covers.  NULL when unsigned, and in LAYOUT_B_SIGNED, whose
+	 * range is not known: there r and s are those of the last body.
+	 */
+	const uint8_t *signed_bytes;
 	size_t signed_size;
-	const uint8_t *r, *s; /* 32 bytes each, or NULL */
+	const uint8_t *r, *s; /* 32 bytes each; NULL: none, or not SM2 */
 	size_t block_count;
 	struct block blocks[REPORT_BLOCKS_MAX];
 };
 
 /*
  * Decodes a real-time or supplementary unit.
- *   known: the terminal's layout, or LAYOUT_UNKNOWN to detect it by exact consumption.
- *   previous: layout last seen from this terminal, to break ties; LAYOUT_UNKNOWN if none.
+ *   known: the layout last seen from this terminal, or LAYOUT_UNKNOWN to detect it by exact
+ *     consumption, then by plausibility.  Several equally plausible: A before B, and a quirk.
  *   now: unix seconds of reception, to judge BCD times and the clock.
- * When known does not fit, all layouts are tried again.
+ * When known does not fit exactly, all layouts are tried again.  Only where none fits, an unknown
+ * type behind a known body takes the rest of the unit as one raw block.
  * Sample times: layout C gives each block its own; otherwise the n-th block of one type has the
  * unit's time + n seconds (one-second records of one packet, in the order sent).
  * Returns VERDICT_ACCEPTED, BAD_UNIT, BAD_TIME or ENCRYPTED.  *ret is filled for ACCEPTED only.
@@ -93,7 +98,7 @@ enum verdict tamper_alarm_decode(const struct frame *f, int64_t now, struct tamp
 struct activation {
 	int64_t at;
 	char chip_id[17];
-	const uint8_t *public_key; /* SM2, X[32] Y[32] */
+	const uint8_t *public_key; /* SM2, X[32] Y[32]; NULL: another kind of key (2025 edition) */
 	char vin[VIN_SIZE + 1];
 	const uint8_t *r, *s;
 	const uint8_t *signed_bytes;
@@ -133,7 +138,11 @@ enum meaning frame_meaning(const struct frame *f);
 /* Largest unit that makes sense for the frame's command; bounds memory before the unit arrives. */
 size_t frame_unit_limit(uint8_t command);
 
-/* Builders, for the simulator and tests: append to a unit.  Return the new size, 0 = no room. */
+/*
+ * Builders, for the simulator and tests: append to a unit; when all is written, failed tells and
+ * size is the unit's.  LAYOUT_B_SIGNED gets placeholder signatures.  unit_login and unit_logout
+ * return the size, 0 = no room.
+ */
 struct unit_writer {
 	uint8_t *buf;
 	size_t size, max;
@@ -145,9 +154,14 @@ void unit_start(struct unit_writer *w, enum layout layout, int64_t at, uint16_t 
 		uint8_t *buf, size_t max);
 void unit_block(struct unit_writer *w, uint8_t type, int64_t at, uint16_t serial,
 		const uint8_t *body, size_t size);
+/* R and S at the end of the unit (layout C), each with its length; the caller signs buf[0..size). */
+void unit_sign(struct unit_writer *w, const uint8_t r[32], const uint8_t s[32]);
 size_t unit_login(int64_t at, uint16_t serial, const char *iccid, enum header header, uint8_t *buf,
 		  size_t max);
 size_t unit_logout(int64_t at, uint16_t serial, uint8_t *buf, size_t max);
+
+/* One block as a JSON object: type, name, serial, at, its fields, what follows them. */
+size_t block_json(const struct block *b, char *out, size_t size);
 
 /* A whole frame as JSON, for tools and logs; cut at size like snprintf. */
 size_t frame_json(const struct frame *f, enum layout known, int64_t now, char *out, size_t size);
