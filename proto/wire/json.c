@@ -181,6 +181,16 @@ static void put_unit(struct text *t, const struct frame *f, enum layout known, i
 	}
 }
 
+/* The meaning where the length decides it, else the name in the list of commands. */
+static const char *frame_command_name(const struct frame *f)
+{
+	const enum meaning meaning = frame_meaning(f);
+
+	return meaning == MEANING_UNKNOWN || meaning == MEANING_REPORT
+		       ? command_name(f->protocol, f->header, f->command)
+		       : meaning_name(meaning);
+}
+
 size_t frame_json(const struct frame *f, enum layout known, int64_t now, char *out, size_t size)
 {
 	struct text t;
@@ -189,7 +199,7 @@ size_t frame_json(const struct frame *f, enum layout known, int64_t now, char *o
 	text_format(&t, "{\"start\":\"%c%c\",\"header\":\"%c\",\"protocol\":\"%s\"", f->start,
 		    f->start, f->header == HEADER_V ? 'V' : 'P', protocol_name(f->protocol));
 	text_format(&t, ",\"command\":%u,\"command_name\":\"%s\"", f->command,
-		    command_name(f->protocol, f->header, f->command));
+		    frame_command_name(f));
 	if (f->header == HEADER_P)
 		text_format(&t, ",\"answer\":%u", f->answer);
 	else

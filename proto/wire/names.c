@@ -14,8 +14,7 @@ const char *protocol_name(enum protocol protocol)
 	return (unsigned)protocol < PROTOCOL_COUNT ? names[protocol] : names[PROTOCOL_UNKNOWN];
 }
 
-/* Commands whose meaning depends on the length as well are named for the usual length. */
-const char *command_name(enum protocol protocol, enum header header, uint8_t command)
+const char *meaning_name(enum meaning meaning)
 {
 	static const char *const names[] = {
 		[MEANING_UNKNOWN] = "unknown",
@@ -30,8 +29,15 @@ const char *command_name(enum protocol protocol, enum header header, uint8_t com
 		[MEANING_PLATFORM_LOGIN] = "platform_login",
 		[MEANING_PLATFORM_LOGOUT] = "platform_logout",
 		[MEANING_KEY_EXCHANGE] = "key_exchange",
-		[MEANING_DOWNLINK_ANSWER] = "downlink",
+		[MEANING_DOWNLINK_ANSWER] = "downlink_answer",
 	};
+
+	return (size_t)meaning < sizeof(names) / sizeof(names[0]) ? names[meaning] : names[0];
+}
+
+/* Commands whose meaning depends on the length as well are named for the usual length. */
+const char *command_name(enum protocol protocol, enum header header, uint8_t command)
+{
 	const struct frame f = {
 		.start = protocol == PROTOCOL_GBT32960_2025 ? 0x24
 			 : protocol == PROTOCOL_HJ1239	    ? 0x7E
@@ -48,5 +54,5 @@ const char *command_name(enum protocol protocol, enum header header, uint8_t com
 		return "supplement";
 	if (header == HEADER_P && command >= 0x80 && command <= 0x82)
 		return command == 0x80 ? "query" : command == 0x81 ? "set" : "control";
-	return names[frame_meaning(&f)];
+	return meaning_name(frame_meaning(&f));
 }

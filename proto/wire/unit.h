@@ -134,6 +134,7 @@ enum meaning {
 	MEANING_DOWNLINK_ANSWER, /* 80, 81, 82 with an answer flag */
 };
 enum meaning frame_meaning(const struct frame *f);
+const char *meaning_name(enum meaning meaning);
 
 /* Largest unit that makes sense for the frame's command; bounds memory before the unit arrives. */
 size_t frame_unit_limit(uint8_t command);

@@ -188,18 +188,6 @@ static bool custom_type(const struct walk *w, uint8_t type)
 	return w->shape->family != INFO_EMISSION && type >= 0x09 && type < SIGNATURE_2025;
 }
 
-/* Where a 2025 signature at the end of the unit starts, or its end. */
-static size_t rest_before_signature(struct walk *w)
-{
-	struct reader r = w->r;
-
-	if (w->shape->family == INFO_EV_2025)
-		for (; r.left > 0; reader_bytes(&r, 1))
-			if (*r.p == SIGNATURE_2025 && take_signature_2025(w, r))
-				return w->r.left - r.left;
-	return w->r.left;
-}
-
 /* In a tolerant reading: do 17 bytes of 0x80 lead to the end, or to something known? */
 static bool supplementary_fits(const struct walk *w)
 {
@@ -240,7 +228,7 @@ static bool odd_body(struct walk *w, struct block *b)
 	}
 	if (w->how->tolerance != TOLERANCE_REST || w->ret->block_count == 0)
 		return false;
-	return raw_body(w, rest_before_signature(w), b);
+	return raw_body(w, w->r.left, b);
 }
 
 static bool read_body(struct walk *w, struct block *b)
@@ -282,6 +270,23 @@ static bool read_block(struct walk *w)
 	return true;
 }
 
+/*
+ * A last-resort reading of the 2025 edition: the signature is split off from the end first, so that
+ * a body of unknown length does not swallow it.
+ */
+static bool split_signature_2025(struct walk *w)
+{
+	for (struct reader r = w->r; r.left > 0; reader_bytes(&r, 1)) {
+		if (*r.p != SIGNATURE_2025 || !take_signature_2025(w, r))
+			continue;
+		w->ret->signed_bytes = w->start;
+		w->ret->signed_size = (size_t)(r.p - w->start);
+		w->r.left -= r.left;
+		return true;
+	}
+	return false;
+}
+
 bool reading_walk(const struct frame *f, const struct reading *how, int64_t now, struct report *ret,
 		  unsigned *ret_penalty)
 {
@@ -305,9 +310,12 @@ bool reading_walk(const struct frame *f, const struct reading *how, int64_t now,
 	ret->at = read_time(&w);
 	if (w.shape->head_serial)
 		ret->serial = read_serial(&w);
-	while (w.r.left > 0 && !w.r.failed && !is_signed) {
-		is_signed = ends_signed(&w);
-		if (!is_signed && !read_block(&w))
+	if (how->layout == LAYOUT_EV_2025 && how->tolerance == TOLERANCE_REST)
+		is_signed = split_signature_2025(&w);
+	while (w.r.left > 0 && !w.r.failed) {
+		if (!is_signed && (is_signed = ends_signed(&w)))
+			break;
+		if (!read_block(&w))
 			return false;
 	}
 	if (w.r.failed || (ret->block_count == 0 && !is_signed))
