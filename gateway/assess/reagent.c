@@ -58,7 +58,7 @@ void reagent_settle(struct assess_day *d, const struct rule_set *rules, const st
 	if (b->reagent_fuel_l == 0 || (r->found && r->found_from != r->from))
 		return;
 	expected = expected_pct(d, rules, r->fuel_l);
-	if (r->fuel_l < parameter(rules, reagent_unused, fuel_l) ||
+	if (r->fuel_l < parameter(rules, reagent_unused, fuel_l) - ROUNDING ||
 	    expected < parameter(rules, reagent_unused, expected_pct) - ROUNDING)
 		return;
 	if (!r->found)
