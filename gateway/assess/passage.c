@@ -59,7 +59,7 @@ static void leave(struct assess_day *d, struct open_run *o)
 	memset(o, 0, sizeof(*o));
 }
 
-static void enter(struct assess_day *d, int32_t route)
+static void enter(struct assess_day *d, int32_t route, const struct stay *here)
 {
 	const struct second *s = &d->now;
 
@@ -71,7 +71,10 @@ static void enter(struct assess_day *d, int32_t route)
 		o->run.route = route;
 		o->run.division = s->place.division;
 		o->run.from = o->run.to = s->at;
-		o->run.stay.samples = 1;
+		o->run.stay = *here;
+		/* The way up to here was outside. */
+		o->run.stay.odo_km10 = 0;
+		o->run.stay.speed_km = 0;
 		return;
 	}
 	/* On eight routes within a minute: the ninth waits until one has ended. */
@@ -127,7 +130,7 @@ void passage_step(struct assess_day *d, const struct step_distance *km, double n
 		for (unsigned k = 0; k < ROUTES_OPEN_MAX; k++)
 			known = known || on[k] == s->place.routes[i];
 		if (!known)
-			enter(d, s->place.routes[i]);
+			enter(d, s->place.routes[i], &here);
 	}
 }
 
