@@ -1,0 +1,379 @@
+#include "gateway/ingest/connection.h"
+
+#include <assert.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/ingest/loop.h"
+
+#define BIT(n) (1u << (n))
+
+enum { KEEPALIVE_S = 60, UNSENT_MS = 60000, LINGER_MS = 1000 };
+
+/*
+ *   HANDSHAKE --> GREETING <--> ACTIVE
+ *       |             |           |      from each of them: LINGERING, when we have a last word,
+ *       +-------------+-----------+      or CLOSING at once
+ *                     v
+ *                 LINGERING --> CLOSING --> freed by libuv's last callback
+ */
+static const struct {
+	const char *name;
+	unsigned next; /* allowed moves */
+	enum deadline deadline;
+} states[CONNECTION_STATES] = {
+	[CONNECTION_HANDSHAKE] = { "handshake",
+				   BIT(CONNECTION_GREETING) | BIT(CONNECTION_LINGERING) |
+					   BIT(CONNECTION_CLOSING),
+				   DEADLINE_LOGIN },
+	[CONNECTION_GREETING] = { "greeting",
+				  BIT(CONNECTION_ACTIVE) | BIT(CONNECTION_LINGERING) |
+					  BIT(CONNECTION_CLOSING),
+				  DEADLINE_LOGIN },
+	[CONNECTION_ACTIVE] = { "active",
+				BIT(CONNECTION_GREETING) | BIT(CONNECTION_LINGERING) |
+					BIT(CONNECTION_CLOSING),
+				DEADLINE_IDLE },
+	[CONNECTION_LINGERING] = { "lingering", BIT(CONNECTION_CLOSING), DEADLINE_LINGER },
+	[CONNECTION_CLOSING] = { "closing", 0, DEADLINE_COUNT },
+};
+
+static const struct {
+	const char *name;
+	enum metric metric; /* METRIC_COUNT: none */
+} ends[END_COUNT] = {
+	[END_PEER] = { "closed by peer", METRIC_COUNT },
+	[END_DEADLINE] = { "deadline", METRIC_connections_closed_deadline_total },
+	[END_BAD_FRAMES] = { "too many bad frames", METRIC_connections_closed_bad_frames_total },
+	[END_TAKEN_OVER] = { "taken over by a newer login", METRIC_COUNT },
+	[END_SLOW] = { "does not read its answers", METRIC_connections_shed_total },
+	[END_TLS] = { "TLS error", METRIC_COUNT },
+	[END_MEMORY] = { "out of memory", METRIC_connections_shed_total },
+	[END_SHED] = { "too many connections", METRIC_connections_shed_total },
+	[END_STOP] = { "gateway stops", METRIC_COUNT },
+};
+
+/* The only place where a state changes. */
+static void connection_move(struct connection *c, enum connection_state next)
+{
+	struct loop *l = c->loop;
+	const enum connection_state last = (enum connection_state)c->state;
+
+	assert(last < CONNECTION_STATES && next < CONNECTION_STATES);
+	assert(states[last].next & BIT(next));
+	if (last == CONNECTION_HANDSHAKE) {
+		assert(l->handshakes > 0);
+		l->handshakes--;
+	}
+	c->state = (uint8_t)next;
+	if (states[next].deadline == DEADLINE_COUNT) {
+		list_remove(&c->wait);
+	} else if (states[next].deadline != states[last].deadline) {
+		c->wait_ms = uv_now(&l->uv);
+		list_move_last(&l->waiting[states[next].deadline], &c->wait);
+	}
+}
+
+/* The one way out of the open states: counted and logged here, once. */
+static void connection_leave(struct connection *c, enum connection_end end,
+			     enum connection_state next)
+{
+	char peer[PEER_TEXT_SIZE];
+
+	assert(connection_open(c));
+	if (ends[end].metric != METRIC_COUNT)
+		metrics_add(c->loop->metrics, ends[end].metric, 1);
+	log_line(LOG_DEBUG, "connection ends: %s state=%s vin=%s peer=%s", ends[end].name,
+		 states[c->state].name, c->session.logged_in ? c->session.vin : "-",
+		 connection_peer_text(c, peer));
+	c->end = (uint8_t)end;
+	session_end(c);
+	connection_move(c, next);
+	list_remove(&c->partial);
+	list_remove(&c->paused);
+}
+
+bool connection_open(const struct connection *c)
+{
+	return c->state != CONNECTION_LINGERING && c->state != CONNECTION_CLOSING;
+}
+
+/* Freed when nobody can come back to it: libuv has let go, and no turn holds an answer for it. */
+static void connection_reap(struct connection *c)
+{
+	if (!c->closed || c->answers > 0)
+		return;
+	assert(c->state == CONNECTION_CLOSING && c->out_size == 0 && !c->session.logged_in);
+	list_remove(&c->all);
+	loop_memory(c->loop, -(ptrdiff_t)c->in_max);
+	free(c->in);
+	c->stream->release(c);
+	free(c);
+}
+
+static void closed_cb(uv_handle_t *handle)
+{
+	struct connection *c = list_entry(handle, struct connection, tcp);
+
+	c->closed = true;
+	atomic_fetch_sub(&c->loop->server->connections, 1);
+	metrics_add(c->loop->metrics, METRIC_connections_open, -1);
+	connection_reap(c);
+}
+
+void connection_close(struct connection *c, enum connection_end end)
+{
+	if (c->state == CONNECTION_CLOSING)
+		return;
+	if (connection_open(c))
+		connection_leave(c, end, CONNECTION_CLOSING);
+	else
+		connection_move(c, CONNECTION_CLOSING);
+	/* The VIN is released, so nobody puts it on the list again. */
+	pthread_mutex_lock(&c->loop->mutex);
+	list_remove(&c->mail);
+	pthread_mutex_unlock(&c->loop->mutex);
+	uv_close((uv_handle_t *)&c->tcp, closed_cb);
+}
+
+static void shutdown_cb(uv_shutdown_t *request, int status)
+{
+	(void)status;
+	free(request);
+}
+
+/*
+ * close() with bytes unread would send a reset, and the peer could lose answers that it has not
+ * read yet.  So our side is shut first, and what still comes is thrown away.
+ */
+void connection_finish(struct connection *c, enum connection_end end)
+{
+	uv_shutdown_t *request;
+
+	if (!connection_open(c))
+		return;
+	c->stream->finish(c);
+	if (!connection_open(c))
+		return;
+	connection_leave(c, end, CONNECTION_LINGERING);
+	request = malloc(sizeof(*request));
+	if (request == NULL || uv_shutdown(request, (uv_stream_t *)&c->tcp, shutdown_cb) != 0) {
+		free(request);
+		connection_close(c, end);
+		return;
+	}
+	connection_read(c);
+}
+
+void connection_input_ends(struct connection *c)
+{
+	c->eof = true;
+	connection_hush(c);
+	if (!connection_open(c) || (c->answers == 0 && c->out_size == 0))
+		connection_close(c, END_PEER);
+}
+
+void connection_unpin(struct connection *c, uint32_t answers, uint32_t size)
+{
+	assert(c->answers >= answers && c->answers_size >= size);
+	c->answers -= answers;
+	c->answers_size -= size;
+	if (connection_open(c) && c->eof && c->answers == 0 && c->out_size == 0)
+		connection_close(c, END_PEER);
+	if (connection_open(c))
+		connection_read(c);
+	connection_reap(c);
+}
+
+void connection_ready(struct connection *c)
+{
+	connection_move(c, CONNECTION_GREETING);
+}
+
+void connection_logged_in(struct connection *c)
+{
+	if (c->state == CONNECTION_GREETING)
+		connection_move(c, CONNECTION_ACTIVE);
+}
+
+void connection_logged_out(struct connection *c)
+{
+	session_end(c);
+	if (c->state == CONNECTION_ACTIVE)
+		connection_move(c, CONNECTION_GREETING);
+}
+
+void connection_alive(struct connection *c)
+{
+	if (c->state != CONNECTION_ACTIVE)
+		return;
+	c->wait_ms = uv_now(&c->loop->uv);
+	list_move_last(&c->loop->waiting[DEADLINE_IDLE], &c->wait);
+}
+
+/* Runs on the newcomer's thread, under the table's lock, which keeps c alive. */
+static void taken_over_cb(struct vin_owner *owner)
+{
+	struct connection *c = list_entry(owner, struct connection, session.owner);
+	struct loop *l = c->loop;
+
+	pthread_mutex_lock(&l->mutex);
+	list_move_last(&l->taken_over, &c->mail);
+	pthread_mutex_unlock(&l->mutex);
+	loop_wake(l);
+}
+
+static void set_peer(struct connection *c)
+{
+	struct sockaddr_storage name;
+	int size = sizeof(name);
+
+	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&name, &size) != 0)
+		return;
+	if (name.ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)&name;
+
+		memset(c->peer + 10, 0xFF, 2);
+		memcpy(c->peer + 12, &in->sin_addr, 4);
+		memcpy(c->peer + 16, &in->sin_port, 2);
+	} else if (name.ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&name;
+
+		memcpy(c->peer, &in6->sin6_addr, 16);
+		memcpy(c->peer + 16, &in6->sin6_port, 2);
+	}
+}
+
+const char *connection_peer_text(const struct connection *c, char out[PEER_TEXT_SIZE])
+{
+	const unsigned port = (unsigned)c->peer[16] << 8 | c->peer[17];
+	char host[INET6_ADDRSTRLEN] = "?";
+	static const uint8_t mapped[12] = { [10] = 0xFF, [11] = 0xFF };
+
+	if (memcmp(c->peer, mapped, sizeof(mapped)) == 0) {
+		uv_inet_ntop(AF_INET, c->peer + 12, host, sizeof(host));
+		snprintf(out, PEER_TEXT_SIZE, "%s:%u", host, port);
+	} else {
+		uv_inet_ntop(AF_INET6, c->peer, host, sizeof(host));
+		snprintf(out, PEER_TEXT_SIZE, "[%s]:%u", host, port);
+	}
+	return out;
+}
+
+/* A peer that vanished is noticed by keepalive; one that takes no answers, by the unsent time. */
+static void set_socket(struct connection *c)
+{
+	const int unsent_ms = UNSENT_MS;
+	uv_os_fd_t fd;
+
+	uv_tcp_nodelay(&c->tcp, 1);
+	uv_tcp_keepalive(&c->tcp, 1, KEEPALIVE_S);
+	if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent_ms, sizeof(unsent_ms));
+}
+
+static struct connection *connection_new(struct listener *listener)
+{
+	struct loop *l = listener->loop;
+	struct connection *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->loop = l;
+	c->stream = listener->tls ? &stream_tls : &stream_plain;
+	if (listener->tls && (c->ssl = tls_accept(l->server->tls, c)) == NULL) {
+		free(c);
+		return NULL;
+	}
+	c->serial = (uint64_t)l->index << 48 | ++l->serial;
+	c->state = listener->tls ? CONNECTION_HANDSHAKE : CONNECTION_GREETING;
+	session_init(&c->session);
+	c->session.owner.taken_over = taken_over_cb;
+	list_init(&c->partial);
+	list_init(&c->paused);
+	list_init(&c->mail);
+	list_init(&c->all);
+	list_init(&c->wait);
+	list_move_last(&l->connections, &c->all);
+	c->wait_ms = uv_now(&l->uv);
+	list_move_last(&l->waiting[DEADLINE_LOGIN], &c->wait);
+	if (listener->tls)
+		l->handshakes++;
+	uv_tcp_init(&l->uv, &c->tcp);
+	return c;
+}
+
+void connection_accept(struct listener *listener)
+{
+	struct loop *l = listener->loop;
+	struct connection *c = connection_new(listener);
+	int64_t open;
+
+	listener->deferred = c == NULL; /* the sweep tries again */
+	if (c == NULL)
+		return;
+	open = atomic_fetch_add(&l->server->connections, 1) + 1;
+	metrics_add(l->metrics, METRIC_connections_open, 1);
+	metrics_add(l->metrics, METRIC_connections_accepted_total, 1);
+	if (uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)&c->tcp) != 0) {
+		connection_close(c, END_PEER);
+		return;
+	}
+	set_peer(c);
+	if (open > l->config->limit_connections) {
+		connection_close(c, END_SHED);
+		return;
+	}
+	set_socket(c);
+	connection_read(c);
+}
+
+/* Not to be blamed for a deadline: it is we who do not read. */
+static bool connection_held_back(const struct connection *c)
+{
+	return c->unscanned ||
+	       (!list_empty(&c->paused) && (c->loop->pauses & ~(unsigned)PAUSE_MEMORY) != 0);
+}
+
+static void sweep_waiting(struct loop *l, enum deadline kind, uint64_t limit_ms)
+{
+	const uint64_t now = uv_now(&l->uv);
+	struct list *head = &l->waiting[kind];
+
+	while (!list_empty(head)) {
+		struct connection *c = list_entry(head->next, struct connection, wait);
+
+		if (c->wait_ms + limit_ms > now)
+			return;
+		if (connection_held_back(c)) {
+			c->wait_ms = now;
+			list_move_last(head, &c->wait);
+		} else {
+			connection_close(c, c->waits_for_peer ? END_SLOW : END_DEADLINE);
+		}
+	}
+}
+
+void connection_sweep(struct loop *l)
+{
+	const uint64_t now = uv_now(&l->uv), frame_ms = (uint64_t)l->config->session_frame_s * 1000;
+
+	while (!list_empty(&l->partial)) {
+		struct connection *c = list_entry(l->partial.next, struct connection, partial);
+
+		if (c->partial_ms + frame_ms > now)
+			break;
+		if (connection_held_back(c)) {
+			c->partial_ms = now;
+			list_move_last(&l->partial, &c->partial);
+		} else {
+			connection_close(c, END_DEADLINE);
+		}
+	}
+	sweep_waiting(l, DEADLINE_LOGIN, (uint64_t)l->config->session_login_s * 1000);
+	sweep_waiting(l, DEADLINE_IDLE, (uint64_t)l->config->session_idle_s * 1000);
+	sweep_waiting(l, DEADLINE_LINGER, LINGER_MS);
+}

@@ -1,0 +1,116 @@
+/*
+ * connection.h - one terminal's connection, from accept to the last close callback.
+ *
+ * Ownership: connection_accept() allocates; nobody frees.  The connection frees itself when libuv
+ * has closed the socket and the pipeline holds no answer for it any more.
+ * Loop thread only.
+ */
+#ifndef GATEWAY_INGEST_CONNECTION_H
+#define GATEWAY_INGEST_CONNECTION_H
+
+#include <openssl/types.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "gateway/ingest/list.h"
+#include "gateway/ingest/session.h"
+#include "gateway/ingest/stream.h"
+
+struct loop;
+struct listener;
+
+enum connection_state {
+	CONNECTION_HANDSHAKE, /* TLS only */
+	CONNECTION_GREETING,  /* no vehicle yet */
+	CONNECTION_ACTIVE,    /* a vehicle is logged in */
+	CONNECTION_LINGERING, /* we said our last word and wait for the peer's close */
+	CONNECTION_CLOSING,   /* ends in the free */
+	CONNECTION_STATES
+};
+
+enum connection_end {
+	END_PEER,	/* closed or broken by the other side */
+	END_DEADLINE,	/* login, frame or idle */
+	END_BAD_FRAMES, /* too many of them in a minute */
+	END_TAKEN_OVER, /* the VIN logged in elsewhere */
+	END_SLOW,	/* does not read its answers */
+	END_TLS,	/* the handshake or a record was wrong */
+	END_MEMORY,	/* ours is short */
+	END_SHED,	/* more connections than allowed */
+	END_STOP,	/* we stop */
+	END_COUNT
+};
+
+enum { PEER_SIZE = 18, PEER_TEXT_SIZE = 64 };
+
+struct connection {
+	uv_tcp_t tcp;
+	struct loop *loop;
+	const struct stream *stream;
+	SSL *ssl; /* NULL on a plain connection */
+	struct list all, wait, partial, paused;
+	struct list mail; /* on loop->taken_over */
+	uint64_t serial;  /* loop << 48 | count */
+	uint64_t wait_ms, partial_ms;
+	/* Bytes of a frame that is not complete, or that waits for a resume; NULL when empty. */
+	uint8_t *in;
+	uint32_t in_size, in_max;
+	uint32_t out_size;     /* handed to libuv, not yet sent */
+	uint32_t answers;      /* of ours in the pipeline: they hold a pointer to us */
+	uint32_t answers_size; /* bytes of them */
+	struct session session;
+	uint8_t peer[PEER_SIZE]; /* IPv6 or v4-mapped, port; as in the record */
+	uint8_t state;		 /* enum connection_state */
+	uint8_t end;		 /* enum connection_end, once lingering or closing */
+	bool reading;
+	bool waits_for_peer; /* stopped reading: the peer does not take its answers */
+	bool unscanned;	     /* in may hold whole frames: a pause came in between */
+	bool eof;	     /* the peer sends no more; it may still want its answers */
+	bool closed;	     /* libuv is done with tcp */
+};
+
+/* Takes the connection that listener has waiting; sheds it when a bound is reached. */
+void connection_accept(struct listener *listener);
+
+/* ---- for the streams ---- */
+
+/* The stream can carry frames now. */
+void connection_ready(struct connection *c);
+/* Bytes of frames: c may be closed when it returns, but is not freed. */
+void connection_input(struct connection *c, const uint8_t *bytes, size_t size);
+/* Bytes for the socket; what it does not take is queued. */
+void connection_write(struct connection *c, const uint8_t *bytes, size_t size);
+/* Nothing more will come: closes as soon as no answer is owed. */
+void connection_input_ends(struct connection *c);
+
+/* ---- for session and pipeline ---- */
+
+bool connection_open(const struct connection *c); /* neither lingering nor closing */
+void connection_logged_in(struct connection *c);
+void connection_logged_out(struct connection *c);
+/* One or more whole answers. */
+void connection_send(struct connection *c, const uint8_t *bytes, size_t size);
+/* The pipeline let go of answers: c may be freed. */
+void connection_unpin(struct connection *c, uint32_t answers, uint32_t size);
+const char *connection_peer_text(const struct connection *c, char out[PEER_TEXT_SIZE]);
+
+/* ---- for the loop ---- */
+
+/* At once; what is queued is lost.  Idempotent. */
+void connection_close(struct connection *c, enum connection_end end);
+/* After what is queued was sent; waits a second for the peer to close. */
+void connection_finish(struct connection *c, enum connection_end end);
+/* The pause of the loop is over: goes on where it stopped. */
+void connection_resume(struct connection *c);
+/* Closes those whose time is over.  Looks at the heads of the loop's lists only. */
+void connection_sweep(struct loop *l);
+
+/* ---- between connection.c and connection_io.c ---- */
+
+void connection_read(struct connection *c); /* starts reading, unless something speaks against it */
+void connection_hush(struct connection *c); /* stops reading */
+/* A whole frame came: the idle deadline begins anew. */
+void connection_alive(struct connection *c);
+
+#endif

@@ -1,0 +1,105 @@
+/*
+ * loop.h - one event loop: a thread with its own listening sockets and connections.
+ *
+ * Everything in struct loop belongs to its thread, except what is marked.  So the way of a frame
+ * takes no lock; other threads set a flag and wake the loop.
+ */
+#ifndef GATEWAY_INGEST_LOOP_H
+#define GATEWAY_INGEST_LOOP_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "gateway/base/config.h"
+#include "gateway/base/log.h"
+#include "gateway/base/metrics.h"
+#include "gateway/ingest/list.h"
+#include "gateway/ingest/listener.h"
+#include "gateway/ingest/pipeline.h"
+#include "gateway/ingest/server.h"
+
+enum {
+	READ_BUFFER_SIZE = 64 * 1024,
+	PLAIN_BUFFER_SIZE = 16 * 1024 + 512, /* one TLS record */
+	OUT_BUFFER_SIZE = 32 * 1024,
+	SWEEP_MS = 250,
+	DRAIN_MS = 10000, /* longest wait for the spool at a stop */
+};
+
+/* Why nothing is read: any bit stops all connections of the loop that have something to read. */
+enum loop_pause {
+	PAUSE_BATCH = 1u << 0,	/* all spool batches are full */
+	PAUSE_SPOOL = 1u << 1,	/* the spool takes nothing now: silence */
+	PAUSE_MEMORY = 1u << 2, /* the loop's share of limit.memory_mib is used up */
+	PAUSE_STOP = 1u << 3,	/* for ever: SIGTERM */
+};
+
+/* One list for each kind of deadline, oldest member first: a sweep looks at the heads alone. */
+enum deadline { DEADLINE_LOGIN, DEADLINE_IDLE, DEADLINE_LINGER, DEADLINE_COUNT };
+
+struct loop {
+	uv_loop_t uv;
+	uv_async_t wake;
+	uv_timer_t sweep;
+	uv_check_t turn_end;
+	pthread_t thread;
+	unsigned index;
+	struct server *server;
+	const struct config *config;
+	struct metrics_thread *metrics;
+	struct listener tcp, tls;
+	struct pipeline pipeline;
+
+	struct list connections; /* all */
+	struct list waiting[DEADLINE_COUNT];
+	struct list partial; /* with the beginning of a frame, oldest first */
+	struct list paused;  /* would read if there were no pause */
+	unsigned pauses;     /* enum loop_pause */
+	size_t memory;	     /* bytes held for connections and answers */
+	unsigned handshakes; /* TLS handshakes in flight */
+	uint64_t serial;     /* of the last connection */
+	unsigned clock_status;
+	unsigned log_budget, log_suppressed;
+	unsigned sweeps;
+	bool running; /* the thread was started */
+	bool stopping;
+	uint64_t stop_ms; /* when the drain began */
+
+	/* Scratch of one callback: no connection owns a buffer while it is idle. */
+	uint8_t read_buffer[READ_BUFFER_SIZE];
+	uint8_t plain_buffer[PLAIN_BUFFER_SIZE];
+	uint8_t out_buffer[OUT_BUFFER_SIZE];
+	size_t out_size;
+	const uint8_t *cipher; /* what TLS has yet to read of the bytes received */
+	size_t cipher_size;
+
+	/* Set by other threads. */
+	_Atomic(const struct config *) new_config;
+	atomic_bool stop;
+	_Atomic uint64_t turned_ms; /* monotonic time of the last sweep */
+	pthread_mutex_t mutex;	    /* of taken_over */
+	struct list taken_over;	    /* connections whose VIN logged in elsewhere */
+};
+
+/* Makes the loop and its listeners; the thread starts with loop_run. */
+int loop_new(struct server *server, unsigned index, struct loop **ret, struct error *err);
+int loop_run(struct loop *l, struct error *err);
+/* Waits for the thread, if it runs.  NULL-safe. */
+void loop_join(struct loop *l);
+/* After loop_join, the store and the spool: nobody wakes it any more.  NULL-safe. */
+void loop_free(struct loop *l);
+
+/* Any thread. */
+void loop_wake(struct loop *l);
+
+/* Loop thread only, all below. */
+void loop_pause(struct loop *l, enum loop_pause why);
+/* Takes the reason away; connections read again at the end of the turn when it was the last. */
+void loop_resume(struct loop *l, enum loop_pause why);
+void loop_memory(struct loop *l, ptrdiff_t change);
+/* True when one more line about a bad peer may be logged in this second. */
+bool loop_may_log(struct loop *l);
+
+#endif

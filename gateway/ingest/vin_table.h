@@ -1,0 +1,45 @@
+/*
+ * vin_table.h - which connection a VIN is logged in on, over all loops of the process, and the
+ * layout that its terminal was last seen with.
+ *
+ * Touched at login, logout and change of layout only, never per frame.  Any thread.
+ * Memory is bounded: VINs without a session are forgotten, the longest unused first.
+ */
+#ifndef GATEWAY_INGEST_VIN_TABLE_H
+#define GATEWAY_INGEST_VIN_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "gateway/base/error.h"
+#include "proto/wire/unit.h"
+
+struct vin_table;
+
+/* Who holds a VIN.  Lives as long as it holds one. */
+struct vin_owner {
+	/*
+	 * Another owner took the VIN.  Called on the thread of the newcomer with a lock held: only
+	 * pass the word on, and do not call the table.  The owner holds nothing any more.
+	 */
+	void (*taken_over)(struct vin_owner *o);
+};
+
+enum vin_claim { VIN_CLAIMED, VIN_CLAIMED_FROM_OTHER, VIN_HELD_BY_OTHER, VIN_NO_MEMORY };
+
+int vin_table_new(size_t remembered_max, struct vin_table **ret, struct error *err);
+void vin_table_free(struct vin_table *t); /* NULL-safe */
+
+/*
+ * takeover: the newcomer wins over another owner; else it is refused.  *ret_layout is the layout
+ * remembered for the VIN, or LAYOUT_UNKNOWN; set when claimed.
+ */
+enum vin_claim vin_table_claim(struct vin_table *t, const char *vin, struct vin_owner *o,
+			       bool takeover, enum layout *ret_layout);
+
+/* After this nobody calls o->taken_over.  Nothing happens when o does not hold vin. */
+void vin_table_release(struct vin_table *t, const char *vin, struct vin_owner *o);
+
+void vin_table_set_layout(struct vin_table *t, const char *vin, enum layout layout);
+
+#endif
