@@ -1,8 +1,6 @@
 #include "gateway/base/config.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
-#include <errno.h>
 #include <ini.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -10,44 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_INT, KIND_TEXT, KIND_PATH, KIND_ADDRESS, KIND_CHOICE, KIND_BOOL };
+#include "gateway/base/config_table.h"
 
-enum { LINE_SIZE = 4096, LIST_SIZE = 512 };
-
-struct key {
-	const char *section, *name;
-	enum kind kind;
-	size_t offset;	     /* in struct config */
-	const char *initial; /* parsed by the same code as the file */
-	int64_t min, max;    /* of an INT */
-	const char *choices; /* of a CHOICE: "a|b|c", the value is the index */
-	bool reload;
-	const char *doc;
-};
-
-/* The fifth argument is a number or the list of choices, so each kind picks its own columns. */
-#define RANGE_INT(low, high)	  .min = (low), .max = (high)
-#define RANGE_CHOICE(zero, texts) .choices = (texts)
-#define RANGE_TEXT(low, high)	  .max = (high)
-#define RANGE_PATH(low, high)	  .max = (high)
-#define RANGE_ADDRESS(low, high)  .max = (high)
-#define RANGE_BOOL(low, high)	  .max = (high)
-
-static const struct key keys[] = {
-#define ROW(section_, key_, kind_, initial_, low, high, flags, doc_)                               \
-	{ .section = #section_,                                                                    \
-	  .name = #key_,                                                                           \
-	  .kind = KIND_##kind_,                                                                    \
-	  .offset = offsetof(struct config, section_##_##key_),                                    \
-	  .initial = (initial_),                                                                   \
-	  RANGE_##kind_(low, high),                                                                \
-	  .reload = #flags[0] == 'R',                                                              \
-	  .doc = (doc_) },
-	CONFIG_KEYS(ROW)
-#undef ROW
-};
-
-enum { KEY_COUNT = sizeof(keys) / sizeof(keys[0]) };
+enum { LINE_SIZE = 4096 };
 
 /* One reading of one file: where we are, what was set, and what is wrong so far. */
 struct reading {
@@ -79,161 +42,10 @@ __attribute__((format(printf, 2, 3))) static void complain(struct reading *r, co
 		r->used += (size_t)n < r->size - r->used ? (size_t)n : r->size - r->used - 1;
 }
 
-static void *key_place(struct config *c, const struct key *k)
-{
-	return (char *)c + k->offset;
-}
-
-static const void *key_value(const struct config *c, const struct key *k)
-{
-	return (const char *)c + k->offset;
-}
-
-/* Index of text in "a|b|c", or -1. */
-static int choice_index(const char *choices, const char *text)
-{
-	const size_t n = strlen(text);
-	int index = 0;
-
-	for (const char *p = choices; p != NULL; index++) {
-		const char *end = strchr(p, '|');
-		const size_t size = end != NULL ? (size_t)(end - p) : strlen(p);
-
-		if (size == n && memcmp(p, text, n) == 0)
-			return index;
-		p = end != NULL ? end + 1 : NULL;
-	}
-	return -1;
-}
-
-static void choice_text(const char *choices, int index, char *out, size_t size)
-{
-	const char *p = choices;
-
-	while (index-- > 0)
-		p = strchr(p, '|') + 1;
-	snprintf(out, size, "%.*s", (int)strcspn(p, "|"), p);
-}
-
-static bool parse_int(const char *text, int64_t *ret)
-{
-	char *end;
-
-	errno = 0;
-	*ret = strtoll(text, &end, 10);
-	return errno == 0 && end != text && *end == '\0';
-}
-
-static bool parse_bool(const char *text, bool *ret)
-{
-	*ret = strcmp(text, "yes") == 0;
-	return *ret || strcmp(text, "no") == 0;
-}
-
-bool config_address(const char *text, char host[CONFIG_HOST_SIZE], uint16_t *ret_port)
-{
-	const char *colon = strrchr(text, ':');
-	unsigned char binary[16];
-	size_t size;
-	int64_t port;
-	int family = AF_INET;
-
-	if (colon == NULL || !parse_int(colon + 1, &port) || port < 0 || port > 65535)
-		return false;
-	size = (size_t)(colon - text);
-	if (size >= 2 && text[0] == '[' && colon[-1] == ']') {
-		family = AF_INET6;
-		text++;
-		size -= 2;
-	}
-	if (size == 0 || size >= CONFIG_HOST_SIZE)
-		return false;
-	memcpy(host, text, size);
-	host[size] = '\0';
-	if (inet_pton(family, host, binary) != 1)
-		return false;
-	*ret_port = (uint16_t)port;
-	return true;
-}
-
-/* What may stand there, for messages and the documentation. */
-static const char *key_allowed(const struct key *k, char out[LIST_SIZE])
-{
-	switch (k->kind) {
-	case KIND_INT:
-		snprintf(out, LIST_SIZE, "%" PRId64 " to %" PRId64, k->min, k->max);
-		break;
-	case KIND_CHOICE: {
-		size_t n = 0;
-
-		for (const char *p = k->choices; *p != '\0' && n + 3 < LIST_SIZE; p++) {
-			if (*p == '|') {
-				out[n++] = ',';
-				out[n++] = ' ';
-			} else {
-				out[n++] = *p;
-			}
-		}
-		out[n] = '\0';
-		break;
-	}
-	case KIND_BOOL:
-		snprintf(out, LIST_SIZE, "yes, no");
-		break;
-	case KIND_ADDRESS:
-		snprintf(out, LIST_SIZE, "IPv4:port, [IPv6]:port, or empty");
-		break;
-	case KIND_PATH:
-		snprintf(out, LIST_SIZE, "a path");
-		break;
-	case KIND_TEXT:
-		snprintf(out, LIST_SIZE, "text");
-		break;
-	}
-	return out;
-}
-
-/* Puts the value in its place, or returns false.  A text that stood there is freed. */
-static bool key_set(struct config *c, const struct key *k, const char *text)
-{
-	void *place = key_place(c, k);
-	char host[CONFIG_HOST_SIZE], *copy;
-	uint16_t port;
-	int64_t number;
-	int index;
-
-	switch (k->kind) {
-	case KIND_INT:
-		if (!parse_int(text, &number) || number < k->min || number > k->max)
-			return false;
-		*(int64_t *)place = number;
-		return true;
-	case KIND_BOOL:
-		return parse_bool(text, (bool *)place);
-	case KIND_CHOICE:
-		if ((index = choice_index(k->choices, text)) < 0)
-			return false;
-		*(int *)place = index;
-		return true;
-	case KIND_ADDRESS:
-		if (text[0] != '\0' && !config_address(text, host, &port))
-			return false;
-		break;
-	case KIND_TEXT:
-	case KIND_PATH:
-		break;
-	}
-	if ((copy = strdup(text)) == NULL)
-		return false;
-	free(*(char **)place);
-	*(char **)place = copy;
-	return true;
-}
-
 static bool section_known(const char *section)
 {
 	for (size_t i = 0; i < KEY_COUNT; i++)
-		if (strcmp(keys[i].section, section) == 0)
+		if (strcmp(config_keys[i].section, section) == 0)
 			return true;
 	return false;
 }
@@ -246,10 +58,10 @@ static const char *known_names(const char *section, char out[LIST_SIZE])
 
 	out[0] = '\0';
 	for (size_t i = 0; i < KEY_COUNT && n < LIST_SIZE; i++) {
-		const char *name = section == NULL ? keys[i].section : keys[i].name;
+		const char *name = section == NULL ? config_keys[i].section : config_keys[i].name;
 
 		if (section == NULL ? strcmp(last, name) == 0
-				    : strcmp(keys[i].section, section) != 0)
+				    : strcmp(config_keys[i].section, section) != 0)
 			continue;
 		last = name;
 		n += (size_t)snprintf(out + n, LIST_SIZE - n, "%s%s", n > 0 ? ", " : "", name);
@@ -262,8 +74,8 @@ static void on_key(struct reading *r, const char *section, const char *name, con
 	char list[LIST_SIZE];
 	size_t i = 0;
 
-	while (i < KEY_COUNT &&
-	       (strcmp(keys[i].section, section) != 0 || strcmp(keys[i].name, name) != 0))
+	while (i < KEY_COUNT && (strcmp(config_keys[i].section, section) != 0 ||
+				 strcmp(config_keys[i].name, name) != 0))
 		i++;
 	if (i == KEY_COUNT && !section_known(section)) {
 		complain(r, "%s:%d: section [%.60s] is not known; sections are %s", r->path,
@@ -281,9 +93,9 @@ static void on_key(struct reading *r, const char *section, const char *name, con
 		return;
 	}
 	r->set_at[i] = r->line;
-	if (!key_set(r->config, &keys[i], value))
+	if (!key_set(r->config, &config_keys[i], value))
 		complain(r, "%s:%d: %s.%s = \"%.80s\" is not allowed; allowed: %s", r->path,
-			 r->line, section, name, value, key_allowed(&keys[i], list));
+			 r->line, section, name, value, key_allowed(&config_keys[i], list));
 }
 
 static int ini_cb(void *arg, const char *section, const char *name, const char *value)
@@ -318,7 +130,8 @@ static char *read_line(char *out, int size, void *arg)
 static int line_of(const struct reading *r, const char *section, const char *name)
 {
 	for (size_t i = 0; i < KEY_COUNT; i++)
-		if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
+		if (strcmp(config_keys[i].section, section) == 0 &&
+		    strcmp(config_keys[i].name, name) == 0)
 			return r->set_at[i];
 	assert(!"a key of the table");
 	return 0;
@@ -358,7 +171,7 @@ static void check_together(struct reading *r)
 static int set_defaults(struct config *c, struct error *err)
 {
 	for (size_t i = 0; i < KEY_COUNT; i++)
-		if (!key_set(c, &keys[i], keys[i].initial))
+		if (!key_set(c, &config_keys[i], config_keys[i].initial))
 			return error_set(err, ERROR_MEMORY, "configuration: out of memory");
 	return 0;
 }
@@ -406,41 +219,13 @@ out:
 	return rc;
 }
 
-static bool key_is_text(const struct key *k)
-{
-	return k->kind == KIND_TEXT || k->kind == KIND_PATH || k->kind == KIND_ADDRESS;
-}
-
 void config_free(struct config *c)
 {
 	if (c == NULL)
 		return;
 	for (size_t i = 0; i < KEY_COUNT; i++)
-		if (key_is_text(&keys[i]))
-			free(*(char **)key_place(c, &keys[i]));
+		key_release(c, &config_keys[i]);
 	free(c);
-}
-
-/* The value as it would stand in a file. */
-static const char *key_text(const struct config *c, const struct key *k, char out[LIST_SIZE])
-{
-	const void *value = key_value(c, k);
-
-	switch (k->kind) {
-	case KIND_INT:
-		snprintf(out, LIST_SIZE, "%" PRId64, *(const int64_t *)value);
-		return out;
-	case KIND_BOOL:
-		return *(const bool *)value ? "yes" : "no";
-	case KIND_CHOICE:
-		choice_text(k->choices, *(const int *)value, out, LIST_SIZE);
-		return out;
-	case KIND_TEXT:
-	case KIND_PATH:
-	case KIND_ADDRESS:
-		break;
-	}
-	return *(char *const *)value;
 }
 
 size_t config_keep_fixed(struct config *fresh, const struct config *old, char *names, size_t size)
@@ -450,7 +235,7 @@ size_t config_keep_fixed(struct config *fresh, const struct config *old, char *n
 
 	names[0] = '\0';
 	for (size_t i = 0; i < KEY_COUNT; i++) {
-		const struct key *k = &keys[i];
+		const struct key *k = &config_keys[i];
 
 		if (k->reload || strcmp(key_text(old, k, before), key_text(fresh, k, after)) == 0)
 			continue;
@@ -461,51 +246,4 @@ size_t config_keep_fixed(struct config *fresh, const struct config *old, char *n
 		key_set(fresh, k, key_text(old, k, before));
 	}
 	return differ;
-}
-
-void config_print(const struct config *c)
-{
-	const char *section = "";
-	char text[LIST_SIZE];
-
-	for (size_t i = 0; i < KEY_COUNT; i++) {
-		const struct key *k = &keys[i];
-		const char *value = key_text(c, k, text);
-
-		if (strcmp(section, k->section) != 0)
-			printf("%s[%s]\n", i > 0 ? "\n" : "", k->section);
-		section = k->section;
-		/* A libpq string may carry a password: better in ~/.pgpass, never on a screen. */
-		if (k->kind == KIND_TEXT && strstr(value, "password") != NULL)
-			printf(";%s = (hidden: holds a password)  ; %s\n", k->name, k->doc);
-		else
-			printf("%s = %s  ; %s\n", k->name, value, k->doc);
-	}
-}
-
-void config_print_markdown(void)
-{
-	const char *section = "";
-	char list[LIST_SIZE];
-
-	printf("# Configuration\n\n"
-	       "One INI file for the gateway, the query service and the tools. "
-	       "This page is written by `haulgate --print-config-docs`; a test compares it.\n\n"
-	       "`haulgate --config FILE --check-config` names everything that is wrong with a "
-	       "file, "
-	       "with line, key, value and what is allowed. `--print-config` shows the values in "
-	       "force. A key marked *reload* is taken over on SIGHUP; a bad file keeps the old "
-	       "values and says why. `;` after a blank begins a comment.\n");
-	for (size_t i = 0; i < KEY_COUNT; i++) {
-		const struct key *k = &keys[i];
-
-		if (strcmp(section, k->section) != 0)
-			printf("\n## [%s]\n\n| key | default | allowed | | meaning |\n"
-			       "|---|---|---|---|---|\n",
-			       k->section);
-		section = k->section;
-		printf("| `%s` | %s%s%s | %s | %s | %s |\n", k->name, k->initial[0] ? "`" : "",
-		       k->initial[0] ? k->initial : "empty", k->initial[0] ? "`" : "",
-		       key_allowed(k, list), k->reload ? "reload" : "", k->doc);
-	}
 }

@@ -19,6 +19,7 @@
  *
  * X(section, key, kind, default, min, max or choices, flags, doc)
  */
+/* clang-format off */
 #define CONFIG_KEYS(X)                                                                             \
 	X(gateway, id, INT, "1", 1, 32767, -, "Number of this gateway: one spool, one row in ingest_position.") \
 	X(gateway, loops, INT, "0", 0, 32, -, "Event loops; 0 is one for each core.")             \
@@ -59,13 +60,14 @@
 	X(query, conninfo, TEXT, "", 0, 0, -, "libpq connection string of the query role.")         \
 	X(query, token_file, PATH, "", 0, 0, R, "File with one API token a line, mode 0600.")       \
 	X(query, connections, INT, "8", 1, 200, -, "Database connections of the query service.")
+/* clang-format on */
 
-#define CONFIG_TYPE_INT     int64_t
-#define CONFIG_TYPE_BOOL    bool
-#define CONFIG_TYPE_CHOICE  int
-#define CONFIG_TYPE_TEXT    char *
-#define CONFIG_TYPE_PATH    char *
-#define CONFIG_TYPE_ADDRESS char *
+#define CONFIG_TYPE_INT				int64_t
+#define CONFIG_TYPE_BOOL			bool
+#define CONFIG_TYPE_CHOICE			int
+#define CONFIG_TYPE_TEXT			char *
+#define CONFIG_TYPE_PATH			char *
+#define CONFIG_TYPE_ADDRESS			char *
 #define CONFIG_MEMBER_(section, key, kind, ...) CONFIG_TYPE_##kind section##_##key;
 
 /* config->listen_tcp, config->session_login_s, ...  Texts are never NULL. */

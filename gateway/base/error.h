@@ -10,7 +10,7 @@
 enum error_code {
 	ERROR_NONE = 0,
 	ERROR_USAGE = -1,    /* configuration or arguments */
-	ERROR_IO = -2,       /* a file or the disk */
+	ERROR_IO = -2,	     /* a file or the disk */
 	ERROR_FULL = -3,     /* a bound was reached: try again later */
 	ERROR_CORRUPT = -4,  /* stored bytes are not what was written */
 	ERROR_BUSY = -5,     /* somebody else holds the lock */

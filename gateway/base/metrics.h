@@ -57,7 +57,7 @@ enum metric { METRICS(METRIC_ENUM_) METRIC_COUNT };
 
 enum { METRICS_THREADS_MAX = 64, METRICS_VERDICTS = 32 };
 
-struct metrics;        /* the mapped file */
+struct metrics;	       /* the mapped file */
 struct metrics_thread; /* one thread's slots in it */
 
 /* Creates and maps the file (mode 0640).  path NULL: private memory, for tests. */

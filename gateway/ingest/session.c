@@ -1,6 +1,7 @@
 #include "gateway/ingest/session.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "gateway/base/clock.h"
@@ -59,7 +60,7 @@ static enum verdict session_bind(struct hearing *h)
 		metrics_add(l->metrics, METRIC_sessions_taken_over_total, 1);
 	if (layout == LAYOUT_UNKNOWN && l->server->store != NULL)
 		layout = store_layout(l->server->store, h->f->vin);
-	strcpy(s->vin, h->f->vin);
+	snprintf(s->vin, sizeof(s->vin), "%s", h->f->vin);
 	s->layout = (uint8_t)layout;
 	s->hj1239 = layout == LAYOUT_C || h->f->protocol == PROTOCOL_HJ1239;
 	s->logged_in = true;

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,7 +89,7 @@ static struct vin_entry *shard_insert(struct shard *s, const char *vin)
 	if (s->count >= s->bucket_count)
 		shard_grow(s);
 	assert(strlen(vin) <= VIN_SIZE);
-	strcpy(e->vin, vin);
+	snprintf(e->vin, sizeof(e->vin), "%s", vin);
 	list_init(&e->unused);
 	bucket = bucket_of(s, vin);
 	e->next = *bucket;
