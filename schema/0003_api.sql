@@ -3,6 +3,7 @@
 --
 -- Times in JSON are RFC 3339 at +08:00.  A function refuses a bad argument with SQLSTATE HG400; one
 -- that finds nothing under a name returns NULL.
+-- Who may read what stands in grants.sql; the functions run with the rights of their caller.
 -- Functions with optional filters are planned for each call (force_custom_plan): the conditions that do
 -- not apply fold away, and the partitions outside of the period are not opened.
 
@@ -336,12 +337,3 @@ CREATE VIEW api.export_vehicle_day AS
   JOIN vehicle v ON v.id = w.vehicle_id
   LEFT JOIN fleet fl ON fl.id = v.fleet_id
   LEFT JOIN division d ON d.id = w.division_id;
-
--- ---- who may --------------------------------------------------------------------------------
-
-GRANT USAGE ON SCHEMA api TO haulgate_query, haulgate_export;
-GRANT SELECT ON division, haul_route, fleet, vehicle, terminal, track, obd_state, rule, vehicle_day, finding,
-  evidence, passage TO haulgate_query;
-GRANT SELECT ON division, haul_route, fleet, vehicle, rule, vehicle_day, finding, passage TO haulgate_export;
-GRANT SELECT ON api.export_finding, api.export_passage, api.export_vehicle_day TO haulgate_export, haulgate_query;
-GRANT SELECT, INSERT, UPDATE ON export_run TO haulgate_export;

@@ -59,7 +59,8 @@
 	X(query, listen, ADDRESS, "127.0.0.1:8080", 0, 0, -, "Address of the HTTP service.")        \
 	X(query, conninfo, TEXT, "", 0, 0, -, "libpq connection string of the query role.")         \
 	X(query, token_file, PATH, "", 0, 0, R, "File with one API token a line, mode 0600.")       \
-	X(query, connections, INT, "8", 1, 200, -, "Database connections of the query service.")
+	X(query, connections, INT, "8", 1, 200, -, "Database connections of the query service.")   \
+	X(export, conninfo, TEXT, "", 0, 0, -, "libpq connection string of the export role.")
 /* clang-format on */
 
 #define CONFIG_TYPE_INT				int64_t
