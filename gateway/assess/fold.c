@@ -44,7 +44,7 @@ void assess_day_init(struct assess_day *d, int32_t day, const struct vehicle_fac
 	d->regeneration_until = NO_SECOND;
 	judge_discard(d);
 	d->judged.sum.index = NO_SECOND;
-	d->reagent.high_pct = d->reagent.low_pct = NAN;
+	d->reagent.level_pct = NAN;
 }
 
 int64_t assess_day_last(const struct assess_day *d)

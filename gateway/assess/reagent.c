@@ -3,39 +3,50 @@
 
 #include <math.h>
 
-/* The level moves in steps of 0.4; a limit of exactly one step must not depend on rounding. */
+/* The level sloshes and flickers: its exponential mean over this time is judged. */
+static const double LEVEL_MEAN_S = 900;
+
+/* Litres are sums of many seconds: a limit of exactly so many must not depend on rounding. */
 static const double ROUNDING = 1e-6;
 
 /* Fuel that waits in the buckets was burnt before the window, too. */
-static void restart(struct assess_day *d, double level_pct)
+static void restart(struct assess_day *d)
 {
 	struct reagent *r = &d->reagent;
 
 	r->from = d->now.at;
-	r->high_pct = r->low_pct = level_pct;
+	r->highest_pct = r->level_pct;
 	r->fall_pct = 0;
 	r->fuel_l = 0;
 	for (unsigned i = 0; i < BUCKET_COUNT; i++)
 		d->buckets[i].reagent_fuel_l = 0;
 }
 
+static void level_step(struct assess_day *d, const struct rule_set *rules, double level)
+{
+	struct reagent *r = &d->reagent;
+
+	if (!present(r->level_pct) ||
+	    level - r->level_pct > parameter(rules, reagent_unused, refill_pct)) {
+		r->level_pct = level;
+		restart(d);
+	}
+	r->level_pct += (level - r->level_pct) / LEVEL_MEAN_S;
+	r->highest_pct = fmax(r->highest_pct, r->level_pct);
+	r->fall_pct = fmax(r->fall_pct, r->highest_pct - r->level_pct);
+	if (r->fall_pct >= parameter(rules, reagent_unused, fall_pct))
+		restart(d);
+	r->to = d->now.at;
+}
+
 /* An absent level neither burns nor restarts: it proves nothing. */
 void reagent_step(struct assess_day *d, const struct rule_set *rules, const struct gates *g)
 {
-	struct reagent *r = &d->reagent;
 	double level = d->now.reagent_pct, fuel = d->now.fuel_flow_lph;
 
 	if (!present(level) || d->facts.stage == '3')
 		return;
-	if (!present(r->high_pct) ||
-	    level - r->low_pct > parameter(rules, reagent_unused, refill_pct) + ROUNDING)
-		restart(d, level);
-	r->high_pct = fmax(r->high_pct, level);
-	r->low_pct = fmin(r->low_pct, level);
-	r->fall_pct = fmax(r->fall_pct, r->high_pct - level);
-	if (r->fall_pct >= parameter(rules, reagent_unused, fall_pct) - ROUNDING)
-		restart(d, level);
-	r->to = d->now.at;
+	level_step(d, rules, level);
 	if (g->judged && present(fuel))
 		judge_bucket(d, d->now.at)->reagent_fuel_l += fuel / 3600;
 }
@@ -52,6 +63,7 @@ static double expected_pct(const struct assess_day *d, const struct rule_set *ru
 void reagent_settle(struct assess_day *d, const struct rule_set *rules, const struct bucket *b)
 {
 	struct reagent *r = &d->reagent;
+	int32_t last = b->index * BUCKET_S + BUCKET_S - 1;
 	double expected;
 
 	r->fuel_l += b->reagent_fuel_l;
@@ -65,11 +77,9 @@ void reagent_settle(struct assess_day *d, const struct rule_set *rules, const st
 		r->found_spot = b->spot;
 	r->found = true;
 	r->found_from = r->from;
-	r->found_to = b->index * BUCKET_S + BUCKET_S - 1 < r->to
-			      ? b->index * BUCKET_S + BUCKET_S - 1
-			      : r->to;
+	r->found_to = last < r->to ? last : r->to;
 	r->found_fuel_l = r->fuel_l;
 	r->found_fall_pct = r->fall_pct;
-	r->found_level_pct = r->low_pct;
+	r->found_level_pct = r->level_pct;
 	r->found_expected_pct = expected;
 }

@@ -87,11 +87,12 @@ struct judged {
 
 /* Fuel burnt since the reagent level last fell or was refilled. */
 struct reagent {
-	int32_t from, to;	  /* first and last second with a level */
-	double high_pct, low_pct; /* extremes of the level since from; NAN = no level yet */
-	double fall_pct;	  /* largest fall from an earlier level */
-	double fuel_l;		  /* judged */
-	bool found;		  /* what follows is the first full window of the day */
+	int32_t from, to;   /* first and last second with a level */
+	double level_pct;   /* its mean; NAN = no level yet */
+	double highest_pct; /* of the mean, since from */
+	double fall_pct;    /* largest fall of the mean from there */
+	double fuel_l;	    /* judged */
+	bool found;	    /* what follows is the first full window of the day */
 	int32_t found_from, found_to;
 	double found_fuel_l, found_fall_pct, found_level_pct, found_expected_pct;
 	struct spot found_spot;
