@@ -8,7 +8,7 @@
 #include "proto/wire/info.h"
 #include "proto/wire/unit.h"
 
-enum { SAMPLES = 10, STREAM_SIZE = 37 };
+enum { SAMPLES = 10 };
 
 /* A fixed day of the past: no clock here, and every run sends the same bytes. */
 static const int64_t load_start = 1767225600; /* 2026-01-01T00:00:00Z */
