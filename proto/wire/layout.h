@@ -20,13 +20,20 @@ struct reading {
 	bool twc_swapped; /* 03 carries the 32 byte body, 05 the 30 byte body */
 };
 
+/* How credible a reading is; less is better. */
+struct score {
+	unsigned values; /* implausible times, serials and values; a time counts most */
+	unsigned cost;	 /* of unknown types and of types that are swapped */
+	size_t unread;	 /* bytes left as a raw rest */
+};
+
 /*
  * Reads the unit; true when it is consumed exactly.  Fills all of *ret but protocol, and sets the
  * quirks that the reading itself shows.  *ret is undefined when false.
- * ret_penalty (may be NULL): how many things about the reading are implausible.
+ * ret_score may be NULL, and is then not worked out.
  */
 bool reading_walk(const struct frame *f, const struct reading *how, int64_t now, struct report *ret,
-		  unsigned *ret_penalty);
+		  struct score *ret_score);
 
 /* The emission layouts know a signature block behind each body, or one at the end. */
 enum { SIGNATURE_SIZE = 66 };

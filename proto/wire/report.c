@@ -37,64 +37,79 @@ static bool has_type(const struct report *report, uint8_t type)
 	return false;
 }
 
+static int compare(const struct score *a, const struct score *b)
+{
+	const unsigned sum_a = a->values + a->cost, sum_b = b->values + b->cost;
+
+	if (sum_a != sum_b)
+		return sum_a < sum_b ? -1 : 1;
+	return (a->unread > b->unread) - (a->unread < b->unread);
+}
+
+/*
+ * What the standards do not say must at least make sense: a reading that is off by some bytes is
+ * full of values that no engine has.
+ */
+static bool credible(const struct reading *how, const struct score *score, size_t blocks)
+{
+	return (how->tolerance == TOLERANCE_NONE && !how->twc_swapped) ||
+	       (score->values <= 1 + blocks / 4 && score->unknown <= 1 + blocks / 2);
+}
+
+static bool try_reading(const struct frame *f, const struct reading *how, int64_t now,
+			struct report *ret, struct score *ret_score)
+{
+	return reading_walk(f, how, now, ret, ret_score) &&
+	       credible(how, ret_score, ret->block_count) &&
+	       (!how->twc_swapped || has_type(ret, INFO_TWC) || has_type(ret, INFO_TWC_NOX));
+}
+
 struct search {
 	struct reading best;
-	unsigned penalty;
+	struct score score;
 	bool tie;
 };
 
-static void consider(struct search *s, const struct reading *how, unsigned penalty,
-		     const struct report *report)
+static void consider(struct search *s, enum layout known, const struct reading *how,
+		     const struct score *score, const struct report *report)
 {
-	if (s->best.layout == LAYOUT_UNKNOWN || penalty < s->penalty) {
-		*s = (struct search){ *how, penalty, false };
-	} else if (penalty == s->penalty && s->best.layout != how->layout &&
-		   !(how->layout == LAYOUT_A_PRIME && report->block_count == 1)) {
-		/* With one body A and A' are the same bytes with the same meaning. */
+	const int order = s->best.layout == LAYOUT_UNKNOWN ? -1 : compare(score, &s->score);
+
+	if (order < 0 || (order == 0 && how->layout == known))
+		*s = (struct search){ *how, *score, false };
+	/* With one body A and A' are the same bytes with the same meaning. */
+	else if (order == 0 && s->best.layout != how->layout && s->best.layout != known &&
+		 !(how->layout == LAYOUT_A_PRIME && report->block_count == 1))
 		s->tie = true;
-	}
 }
 
 /*
  * All layouts at one tolerance.  The walk is cheap where it does not fit: it ends at the first
  * type byte that is none.
  */
-static bool search_layouts(const struct frame *f, enum tolerance tolerance, int64_t now,
-			   struct report *ret, struct search *s)
+static bool search_layouts(const struct frame *f, enum layout known, enum tolerance tolerance,
+			   int64_t now, struct report *ret, struct search *s)
 {
-	*s = (struct search){ .penalty = 0 };
+	*s = (struct search){ .tie = false };
 	for (const enum layout *l = candidates(f); *l != LAYOUT_UNKNOWN; l++) {
 		for (int swapped = 0; swapped < 2; swapped++) {
 			const struct reading how = { *l, tolerance, swapped != 0 };
-			unsigned penalty;
+			struct score score;
 
-			if (reading_walk(f, &how, now, ret, &penalty) &&
-			    (swapped == 0 || has_type(ret, INFO_TWC) ||
-			     has_type(ret, INFO_TWC_NOX)))
-				consider(s, &how, penalty, ret);
+			if (try_reading(f, &how, now, ret, &score))
+				consider(s, known, &how, &score, ret);
 		}
 	}
 	return s->best.layout != LAYOUT_UNKNOWN;
 }
 
-/* The terminal's known layout, at one tolerance, with the three-way catalyst types either way. */
-static bool read_known(const struct frame *f, enum layout known, enum tolerance tolerance,
-		       int64_t now, struct report *ret)
-{
-	struct reading how = { known, tolerance, false };
-
-	if (reading_walk(f, &how, now, ret, NULL))
-		return true;
-	how.twc_swapped = true;
-	return reading_walk(f, &how, now, ret, NULL);
-}
-
-static bool detect(const struct frame *f, enum tolerance tolerance, int64_t now, struct report *ret)
+static bool detect(const struct frame *f, enum layout known, enum tolerance tolerance, int64_t now,
+		   struct report *ret)
 {
 	struct search s;
 	bool ok;
 
-	if (!search_layouts(f, tolerance, now, ret, &s))
+	if (!search_layouts(f, known, tolerance, now, ret, &s))
 		return false;
 	ok = reading_walk(f, &s.best, now, ret, NULL);
 	assert(ok);
@@ -103,27 +118,39 @@ static bool detect(const struct frame *f, enum tolerance tolerance, int64_t now,
 	return true;
 }
 
-/* Exact readings first, of the known layout and of all; a raw rest is the last resort. */
+/*
+ * The usual case by far: the terminal's layout, many bodies, no score, no search.  A few bodies may
+ * fit a wrong layout by chance, so there the values must make sense too.
+ */
+static bool read_known(const struct frame *f, enum layout known, int64_t now, struct report *ret)
+{
+	enum { BLOCKS_SURE = 4 };
+	const struct reading how = { known, TOLERANCE_NONE, false };
+	struct score score;
+
+	if (known == LAYOUT_UNKNOWN || !reading_walk(f, &how, now, ret, NULL))
+		return false;
+	return ret->block_count >= BLOCKS_SURE ||
+	       (reading_walk(f, &how, now, ret, &score) && score.values == 0);
+}
+
+/* Exact readings first; a raw rest is the last resort. */
 static bool read_report(const struct frame *f, enum layout known, int64_t now, struct report *ret)
 {
-	for (int t = TOLERANCE_NONE; t <= TOLERANCE_REST; t++) {
-		const enum tolerance tolerance = (enum tolerance)t;
-
-		if (known != LAYOUT_UNKNOWN && read_known(f, known, tolerance, now, ret))
-			return true;
-		if (detect(f, tolerance, now, ret))
-			return true;
-	}
-	return false;
+	return read_known(f, known, now, ret) || detect(f, known, TOLERANCE_NONE, now, ret) ||
+	       detect(f, known, TOLERANCE_SIZED, now, ret) ||
+	       detect(f, known, TOLERANCE_REST, now, ret);
 }
 
 /* Ciphertext that reads as plain by chance has a wrong time, or values that no engine has. */
 static bool reads_as_plain(const struct frame *f, int64_t now, struct report *ret)
 {
+	enum { IMPLAUSIBLE = 8 };
 	struct search s;
 
-	return search_layouts(f, TOLERANCE_NONE, now, ret, &s) && s.penalty < 8 &&
-	       detect(f, TOLERANCE_NONE, now, ret) && ret->at != WIRE_TIME_NONE &&
+	return search_layouts(f, LAYOUT_UNKNOWN, TOLERANCE_NONE, now, ret, &s) &&
+	       s.score.values + s.score.cost < IMPLAUSIBLE &&
+	       detect(f, LAYOUT_UNKNOWN, TOLERANCE_NONE, now, ret) && ret->at != WIRE_TIME_NONE &&
 	       (ret->quirks & QUIRK_CLOCK) == 0;
 }
 

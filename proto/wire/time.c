@@ -37,15 +37,15 @@ int64_t wire_time_decode(const uint8_t b[WIRE_TIME_SIZE])
 
 void wire_time_encode(int64_t at, uint8_t b[WIRE_TIME_SIZE])
 {
-	static const int64_t first = 10957 * (int64_t)DAY, end = (10957 + 36525) * (int64_t)DAY;
-	int64_t local = at + GMT_PLUS_8;
+	const int64_t first = 10957 * (int64_t)DAY - GMT_PLUS_8;
+	const int64_t last = first + 36525 * (int64_t)DAY - 1;
 	unsigned year = 2000, month = 1;
-	int64_t day;
+	int64_t day, second;
 
 	/* Outside the century that six bytes can say: the nearest second of it. */
-	local = local < first ? first : local >= end ? end - 1 : local;
-	day = local / DAY - 10957;
-	local %= DAY;
+	second = (at < first ? first : at > last ? last : at) - first;
+	day = second / DAY;
+	second %= DAY;
 	for (; day >= (year % 4 == 0 ? 366 : 365); year++)
 		day -= year % 4 == 0 ? 366 : 365;
 	for (; day >= month_size(year, month); month++)
@@ -54,9 +54,9 @@ void wire_time_encode(int64_t at, uint8_t b[WIRE_TIME_SIZE])
 	b[0] = (uint8_t)(year - 2000);
 	b[1] = (uint8_t)month;
 	b[2] = (uint8_t)(day + 1);
-	b[3] = (uint8_t)(local / 3600);
-	b[4] = (uint8_t)(local / 60 % 60);
-	b[5] = (uint8_t)(local % 60);
+	b[3] = (uint8_t)(second / 3600);
+	b[4] = (uint8_t)(second / 60 % 60);
+	b[5] = (uint8_t)(second % 60);
 }
 
 /* The same six bytes read as digits: 26 07 24 12 00 00 hexadecimal for 2026-07-24 12:00:00. */

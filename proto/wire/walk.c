@@ -33,13 +33,13 @@ struct walk {
 	const struct shape *shape;
 	struct report *ret;
 	int64_t now;
-	unsigned penalty;
+	struct score score;
 	bool scored;
 	uint16_t seen[256]; /* blocks of each type so far: they are one second apart */
 };
 
-/* Penalties: a time is strong evidence, one reserved value is weak. */
-enum { PENALTY_TIME = 8, PENALTY_CLOCK = 2, PENALTY_UNKNOWN = 4, PENALTY_VALUE = 1 };
+/* A time is strong evidence, one reserved value is weak. */
+enum { PENALTY_TIME = 8, PENALTY_CLOCK = 2, PENALTY_VALUE = 1, COST_UNKNOWN = 4, COST_SWAPPED = 4 };
 
 static int64_t read_time(struct walk *w)
 {
@@ -51,9 +51,9 @@ static int64_t read_time(struct walk *w)
 		return WIRE_TIME_NONE;
 	at = claimed_time(p, w->now, &quirks);
 	if (at == WIRE_TIME_NONE)
-		w->penalty += PENALTY_TIME;
+		w->score.values += PENALTY_TIME;
 	if ((quirks & QUIRK_CLOCK) != 0)
-		w->penalty += PENALTY_CLOCK;
+		w->score.values += PENALTY_CLOCK;
 	w->ret->quirks |= quirks;
 	return at;
 }
@@ -63,7 +63,7 @@ static uint16_t read_serial(struct walk *w)
 	const uint16_t serial = reader_u16(&w->r);
 
 	if (serial == 0 || serial > FRAME_UNIT_MAX)
-		w->penalty += PENALTY_VALUE;
+		w->score.values += PENALTY_VALUE;
 	return serial;
 }
 
@@ -149,12 +149,13 @@ static bool well_formed_vin(const uint8_t *vin)
 	return n >= 15;
 }
 
-static unsigned body_penalty(const struct block *b)
+static void count_body(struct walk *w, const struct block *b)
 {
-	unsigned penalty = 0;
-
-	if (b->info == NULL)
-		return PENALTY_UNKNOWN;
+	if (b->info == NULL) {
+		w->score.unknown++;
+		w->score.cost += COST_UNKNOWN;
+		return;
+	}
 	for (size_t i = 0; i < b->info->field_count; i++) {
 		const struct field *f = &b->info->fields[i];
 		uint32_t raw;
@@ -164,11 +165,10 @@ static unsigned body_penalty(const struct block *b)
 		raw = field_raw(f, b->body);
 		if (field_presence(f, raw) == FIELD_RESERVED ||
 		    (f->kind == FIELD_BITS && raw > f->max))
-			penalty += PENALTY_VALUE;
+			w->score.values += PENALTY_VALUE;
 	}
 	if (b->info == &info_obd && !well_formed_vin(b->body + info_obd.fields[OBD_vin].offset))
-		penalty += PENALTY_VALUE;
-	return penalty;
+		w->score.values += PENALTY_VALUE;
 }
 
 static const struct info *table_of(const struct walk *w, uint8_t type)
@@ -212,6 +212,9 @@ static bool raw_body(struct walk *w, size_t size, struct block *b)
 /* A body that has no table, or a supplementary one of a size of its own. */
 static bool odd_body(struct walk *w, struct block *b)
 {
+	/* 00 and FF are no types; where they stand, the reading is off. */
+	if (b->type == 0x00 || b->type == 0xFF)
+		return false;
 	if (w->how->tolerance == TOLERANCE_SIZED || custom_type(w, b->type)) {
 		struct reader r = w->r;
 		const size_t size = reader_u16(&r);
@@ -228,6 +231,7 @@ static bool odd_body(struct walk *w, struct block *b)
 	}
 	if (w->how->tolerance != TOLERANCE_REST || w->ret->block_count == 0)
 		return false;
+	w->score.unread = w->r.left;
 	return raw_body(w, w->r.left, b);
 }
 
@@ -265,7 +269,7 @@ static bool read_block(struct walk *w)
 	if (!shape->each_time && ret->at != WIRE_TIME_NONE)
 		b->at += w->seen[b->type]++;
 	if (w->scored)
-		w->penalty += body_penalty(b);
+		count_body(w, b);
 	ret->block_count++;
 	return true;
 }
@@ -288,7 +292,7 @@ static bool split_signature_2025(struct walk *w)
 }
 
 bool reading_walk(const struct frame *f, const struct reading *how, int64_t now, struct report *ret,
-		  unsigned *ret_penalty)
+		  struct score *ret_score)
 {
 	struct walk w = {
 		.r = { f->unit, f->unit_size, false },
@@ -297,11 +301,12 @@ bool reading_walk(const struct frame *f, const struct reading *how, int64_t now,
 		.shape = &shapes[how->layout],
 		.ret = ret,
 		.now = now,
-		.scored = ret_penalty != NULL,
+		.scored = ret_score != NULL,
 	};
 	bool is_signed = false;
 
 	assert(how->layout > LAYOUT_UNKNOWN && how->layout < LAYOUT_COUNT);
+	w.score.cost = how->twc_swapped ? COST_SWAPPED : 0;
 	ret->layout = how->layout;
 	ret->serial = 0;
 	ret->quirks = 0;
@@ -322,7 +327,7 @@ bool reading_walk(const struct frame *f, const struct reading *how, int64_t now,
 		return false;
 	if (!is_signed && (how->layout == LAYOUT_C || how->layout == LAYOUT_EV_2025))
 		ret->quirks |= QUIRK_UNSIGNED;
-	if (ret_penalty != NULL)
-		*ret_penalty = w.penalty;
+	if (ret_score != NULL)
+		*ret_score = w.score;
 	return true;
 }
