@@ -1,0 +1,72 @@
+/* haulgate-fleetsim: simulated trucks; see options.h for the command line, docs/fleetsim.md for
+ * more. */
+#include <stdio.h>
+
+#include "tools/cli/fleetsim/replay.h"
+#include "tools/cli/fleetsim/settings.h"
+#include "tools/cli/fleetsim/verify.h"
+
+enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static int complain(const struct error *err)
+{
+	fflush(stdout);
+	fprintf(stderr, "fleetsim: %s\n", err->text);
+	return err->code == ERROR_USAGE || err->code == ERROR_NOT_FOUND ? EXIT_USAGE : EXIT_FAILED;
+}
+
+static int drive(const struct options *o, const struct settings *s)
+{
+	struct fleet *fleet = NULL;
+	struct error err;
+	int result = EXIT_FINE;
+
+	if (fleet_run(&s->fleet, &fleet, &err) != 0) {
+		result = complain(&err);
+		goto out;
+	}
+	fleet_print(fleet);
+	if (s->report[0] != '\0' && fleet_report(fleet, s->report, &err) != 0)
+		result = complain(&err);
+	if (fleet->interrupted) {
+		printf("interrupted\n");
+		goto out;
+	}
+	if (fleet_owed(fleet) > 0 || fleet->tally.refused > 0) {
+		printf("NOT DELIVERED: %llu frames without an answer, %llu refused\n",
+		       (unsigned long long)fleet_owed(fleet),
+		       (unsigned long long)fleet->tally.refused);
+		result = EXIT_FAILED;
+	}
+	if (o->verify) {
+		if (verify_fleet(fleet, &s->endpoints, (unsigned)o->verify_wait, &err) != 0)
+			result = complain(&err);
+		else
+			printf("verified: the store holds what was sent, value by value, and every "
+			       "due violator was found\n");
+	}
+out:
+	fleet_free(fleet);
+	return result;
+}
+
+int main(int argc, char **argv)
+{
+	static struct settings settings;
+	struct options options;
+	struct error err;
+
+	if (options_parse(argc, argv, &options, &err) != 0)
+		return complain(&err);
+	if (options.help) {
+		options_help();
+		return EXIT_FINE;
+	}
+	if (settings_make(&options, &settings, &err) != 0)
+		return complain(&err);
+	if (options.has_frames)
+		return replay_file(options.frames, settings.fleet.tcp, options.login, &err) == 0
+			       ? EXIT_FINE
+			       : complain(&err);
+	return drive(&options, &settings);
+}

@@ -1,0 +1,511 @@
+#include "tools/cli/fleetsim/terminal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	CONNECT_US = 10 * 1000000, /* for TCP, TLS and the answer of the login */
+	LEAVE_US = 2 * 1000000,
+	BACKOFF_FIRST_US = 200 * 1000,
+	BACKOFF_MAX_US = 5 * 1000000,
+	BACKLOG_MAX = 64 * 1024, /* bytes a link may hold back */
+	REST_S = 60,		 /* engine off this long: the session ends */
+	BURST = 64,		 /* frames a terminal sends in one tick */
+};
+
+/* Which state may follow. */
+static const unsigned next_states[TERMINAL_STATE_COUNT] = {
+	[TERMINAL_OFFLINE] = 1u << TERMINAL_CONNECTING | 1u << TERMINAL_DONE,
+	[TERMINAL_CONNECTING] =
+		1u << TERMINAL_GREETING | 1u << TERMINAL_ONLINE | 1u << TERMINAL_OFFLINE,
+	[TERMINAL_GREETING] = 1u << TERMINAL_ONLINE | 1u << TERMINAL_OFFLINE,
+	[TERMINAL_ONLINE] = 1u << TERMINAL_LEAVING | 1u << TERMINAL_OFFLINE,
+	[TERMINAL_LEAVING] = 1u << TERMINAL_OFFLINE | 1u << TERMINAL_DONE,
+	[TERMINAL_DONE] = 0,
+};
+
+static void move(struct terminal *t, enum terminal_state next)
+{
+	assert(next_states[t->state] & 1u << next);
+	t->state = next;
+	t->since_us = t->shared->now_us;
+}
+
+/* ---- dead zones ---- */
+
+static void plan_dead_zone(struct terminal *t, int64_t after)
+{
+	const double drive = (double)t->shared->plan->drive_s;
+	const double length = prng_range(&t->chance, 0.01, 0.04) * drive;
+
+	t->dead_from = after + (int64_t)(prng_range(&t->chance, 0.12, 0.6) * drive);
+	t->dead_until = t->dead_from + (int64_t)(length > 900 ? 900 : length);
+}
+
+static bool in_dead_zone(struct terminal *t)
+{
+	const int64_t now = t->shared->drive_us / 1000000;
+
+	if (!t->shared->plan->dead_zones || t->shared->ending || t->over)
+		return false;
+	if (now >= t->dead_until)
+		plan_dead_zone(t, t->dead_until);
+	return now >= t->dead_from;
+}
+
+/* ---- making parcels ---- */
+
+static void finish_parcel(struct terminal *t)
+{
+	const bool online = t->state == TERMINAL_ONLINE || !t->was_online;
+
+	if (t->filling == NULL)
+		return;
+	t->shared->tally->parcels++;
+	outbox_add(&t->outbox, parcel_trim(t->filling), online);
+	t->filling = NULL;
+}
+
+static void take(struct terminal *t, const struct moment *m)
+{
+	if (m->new_frame || m->clock_fault)
+		finish_parcel(t);
+	if (t->filling == NULL) {
+		t->serial = t->serial % 65531 + 1;
+		t->filling = parcel_new(t->serial);
+		assert(t->filling != NULL);
+	}
+	parcel_add(t->filling, m);
+	for (unsigned i = 0; i < m->count; i++)
+		t->hash = samples_hash(t->hash, &m->samples[i]);
+	t->blocks += m->count;
+	t->shared->tally->samples++;
+	if (m->clock_fault) {
+		t->shared->tally->clock_faults++;
+		finish_parcel(t);
+		return;
+	}
+	t->first = t->seconds == 0 ? m->at : t->first;
+	t->last = m->at;
+	t->seconds++;
+	if (t->filling->seconds == FRAME_SECONDS)
+		finish_parcel(t);
+}
+
+static void make(struct terminal *t)
+{
+	const int64_t now = t->shared->drive_us / 1000000;
+
+	while (!t->over) {
+		if (!t->moment_made) {
+			t->over = t->shared->ending || !source_next(&t->source, &t->moment);
+			t->moment_made = !t->over;
+			continue;
+		}
+		if (t->moment.at >= now && !t->shared->ending)
+			return; /* a second is reported when it is over */
+		if (t->shared->ending)
+			break;
+		t->moment_made = false;
+		t->moments++;
+		t->off_seconds = t->moment.count == 0 ? t->off_seconds + 1 : 0;
+		if (t->moment.count == 0)
+			finish_parcel(t);
+		else
+			take(t, &t->moment);
+	}
+	t->over = true;
+	finish_parcel(t);
+}
+
+/* ---- frames that carry no samples ---- */
+
+static size_t control_frame(struct terminal *t, uint8_t command, size_t unit_size, uint8_t *buf,
+			    size_t size)
+{
+	const struct dialect *d = t->plan.dialect;
+	struct frame f = { .start = d->start,
+			   .header = d->header,
+			   .protocol = d->protocol,
+			   .command = command,
+			   .answer = ANSWER_COMMAND,
+			   .software_version = d->version,
+			   .encryption = 1,
+			   .unit = buf + FRAME_HEAD_SIZE,
+			   .unit_size = unit_size };
+
+	memcpy(f.vin, t->plan.vin, sizeof(f.vin));
+	const size_t n = frame_encode(&f, buf, size);
+	assert(n > 0);
+	return n;
+}
+
+static void send_bytes(struct terminal *t, const uint8_t *bytes, size_t size)
+{
+	t->shared->tally->sent_bytes += size;
+	link_send(t->link, bytes, size);
+}
+
+static void send_control(struct terminal *t, uint8_t command, bool answered)
+{
+	const int64_t at = t->shared->drive_us / 1000000;
+	uint8_t buf[128], *unit = buf + FRAME_HEAD_SIZE;
+	const size_t room = sizeof(buf) - FRAME_HEAD_SIZE - 1;
+	size_t n = 0;
+	int64_t awaited = at;
+
+	if (command == COMMAND_LOGIN)
+		n = unit_login(at, t->login_serial, t->plan.iccid, t->plan.dialect->header, unit,
+			       room);
+	else if (command == COMMAND_LOGOUT)
+		n = unit_logout(at, t->login_serial, unit, room);
+	else
+		awaited = WIRE_TIME_NONE;
+	n = control_frame(t, command, n, buf, sizeof(buf));
+	if (answered)
+		outbox_sent_other(&t->outbox, command, awaited, t->shared->now_us);
+	send_bytes(t, buf, n);
+}
+
+/* ---- the connection ---- */
+
+static void schedule_connect(struct terminal *t)
+{
+	int64_t wait = BACKOFF_FIRST_US;
+
+	for (unsigned i = 0; i < t->failures && wait < BACKOFF_MAX_US; i++)
+		wait += wait / 2;
+	wait = wait < BACKOFF_MAX_US ? wait : BACKOFF_MAX_US;
+	/* Half of it by chance, so that a fleet does not come back as one. */
+	t->next_connect_us = t->shared->now_us + wait / 2 +
+			     (int64_t)prng_below(&t->chance, (uint64_t)wait / 2 + 1);
+	t->failures++;
+}
+
+/* The connection is gone, or goes now. */
+static void go_offline(struct terminal *t)
+{
+	if (t->link != NULL)
+		link_close(t->link);
+	t->link = NULL;
+	t->received_size = 0;
+	outbox_lost(&t->outbox, t->shared->now_us / 1000);
+	if (t->state == TERMINAL_LEAVING && t->over && outbox_owed(&t->outbox) == 0)
+		move(t, TERMINAL_DONE);
+	else
+		move(t, TERMINAL_OFFLINE);
+}
+
+static void go_online(struct terminal *t)
+{
+	move(t, TERMINAL_ONLINE);
+	t->failures = 0;
+	t->was_online = true;
+	t->next_sync_us = t->shared->now_us;
+	/* What may be asked of the platform besides. */
+	if (t->plan.dialect->header == HEADER_V && t->plan.dialect->answered)
+		send_control(t, COMMAND_SYNC, true);
+	else if (t->plan.dialect->header == HEADER_P && t->plan.dialect->start == 0x23)
+		send_control(t, COMMAND_HEARTBEAT, true);
+}
+
+static void on_opened(void *arg)
+{
+	struct terminal *t = arg;
+
+	assert(t->state == TERMINAL_CONNECTING);
+	t->shared->tally->connects++;
+	t->shared->tally->reconnects += t->was_online;
+	t->shared->tally->logins++;
+	t->login_serial = (uint16_t)(t->login_serial % 65531 + 1);
+	if (t->shared->cuts) {
+		/* Single bytes are dear: few trucks, and only until the first answer or sync. */
+		static const enum segments cuts[] = {
+			SEGMENT_whole,	SEGMENT_whole, SEGMENT_random,
+			SEGMENT_merged, SEGMENT_whole, SEGMENT_random
+		};
+		const unsigned n = t->plan.index % 6;
+		link_cut(t->link, t->plan.index % 16 == 7 ? SEGMENT_byte : cuts[n], &t->chance);
+	}
+	send_control(t, COMMAND_LOGIN, t->plan.dialect->login_answered);
+	if (t->link == NULL)
+		return;
+	if (t->plan.dialect->login_answered) {
+		move(t, TERMINAL_GREETING);
+	} else {
+		go_online(t);
+	}
+	if (t->link != NULL)
+		link_flush(t->link);
+}
+
+static void on_link_closed(void *arg, bool was_open)
+{
+	struct terminal *t = arg;
+
+	t->link = NULL;
+	if (t->state == TERMINAL_DONE)
+		return;
+	if (was_open && t->state != TERMINAL_LEAVING)
+		t->shared->tally->lost++;
+	else if (!was_open)
+		t->shared->tally->connect_failures++;
+	go_offline(t);
+	schedule_connect(t);
+}
+
+static void pump(struct terminal *t);
+
+static void on_answer(struct terminal *t, const struct frame *f)
+{
+	struct tally *tally = t->shared->tally;
+	int64_t at = WIRE_TIME_NONE;
+	const bool success = f->header == HEADER_V || f->answer == ANSWER_SUCCESS;
+
+	if (f->unit_size >= WIRE_TIME_SIZE && f->header == HEADER_P)
+		at = wire_time_decode(f->unit);
+	const int64_t us = outbox_answer(&t->outbox, f->command, at, success, t->shared->now_us);
+	tally->answers++;
+	tally->errors += !success;
+	tally->unasked += us < 0;
+	if (us >= 0 && (f->command == COMMAND_REALTIME || f->command == COMMAND_SUPPLEMENT))
+		tally_latency(tally, us);
+	if (t->state == TERMINAL_GREETING && f->command == COMMAND_LOGIN) {
+		if (success) {
+			go_online(t);
+		} else {
+			schedule_connect(t);
+			go_offline(t);
+		}
+	} else if (t->state == TERMINAL_LEAVING && f->command == COMMAND_LOGOUT) {
+		go_offline(t);
+	}
+	if (t->link != NULL && t->plan.index % 16 == 7)
+		link_cut(t->link, SEGMENT_whole, &t->chance);
+}
+
+static void on_received(void *arg, const uint8_t *bytes, size_t size)
+{
+	struct terminal *t = arg;
+	struct link *link = t->link;
+
+	t->shared->now_us = (int64_t)(uv_hrtime() / 1000);
+	t->shared->tally->received_bytes += size;
+	while (size > 0 && t->link == link && link != NULL) {
+		const size_t room = sizeof(t->received) - t->received_size;
+		const size_t n = size < room ? size : room;
+		size_t used = 0, step;
+		struct frame f;
+
+		memcpy(t->received + t->received_size, bytes, n);
+		t->received_size += n;
+		bytes += n;
+		size -= n;
+		while (t->link == link) {
+			const enum scan scan =
+				frame_scan(t->received + used, t->received_size - used,
+					   sizeof(t->received) - FRAME_HEAD_SIZE - 1, &f, &step);
+			if (scan == SCAN_MORE)
+				break;
+			used += step;
+			if (scan == SCAN_FRAME)
+				on_answer(t, &f);
+		}
+		if (t->link != link)
+			return;
+		memmove(t->received, t->received + used, t->received_size - used);
+		t->received_size -= used;
+		if (t->received_size == sizeof(t->received))
+			t->received_size = 0; /* no answer is that long */
+	}
+	if (t->state == TERMINAL_ONLINE)
+		pump(t);
+}
+
+static const struct link_handler handler = { on_opened, on_received, on_link_closed };
+
+static void connect_now(struct terminal *t)
+{
+	struct terminal_shared *s = t->shared;
+	const bool tls = t->plan.tls && s->tls_context != NULL;
+
+	if (s->connects_allowed <= 0)
+		return;
+	s->connects_allowed--;
+	move(t, TERMINAL_CONNECTING);
+	if (link_open(s->loop, (const struct sockaddr *)(tls ? &s->tls : &s->tcp),
+		      tls ? s->tls_context : NULL, &handler, t, &t->link) != 0) {
+		s->tally->connect_failures++;
+		t->link = NULL;
+		go_offline(t);
+		schedule_connect(t);
+	}
+}
+
+/* ---- sending ---- */
+
+static void pump(struct terminal *t)
+{
+	struct terminal_shared *s = t->shared;
+	uint8_t buf[PARCEL_FRAME_MAX], command;
+	struct parcel *p;
+
+	for (unsigned n = 0; n < BURST && t->link != NULL && link_backlog(t->link) < BACKLOG_MAX;
+	     n++) {
+		p = outbox_next(&t->outbox, s->now_us / 1000, &command);
+		if (p == NULL)
+			break;
+		/* Header P's answer repeats this time: one that no other frame of the truck has. */
+		const bool fresh = command == COMMAND_REALTIME || t->outbox.by_time;
+		const int64_t sent_at = fresh ? p->last + 1 : s->drive_us / 1000000;
+		const size_t size = parcel_frame(p, &t->plan, command, sent_at, buf, sizeof(buf));
+		s->tally->frames++;
+		outbox_sent(&t->outbox, p, command, sent_at, s->now_us);
+		send_bytes(t, buf, size);
+	}
+	if (t->link != NULL)
+		link_flush(t->link);
+}
+
+static void leave(struct terminal *t)
+{
+	const bool answered = t->plan.dialect->answered;
+
+	send_control(t, COMMAND_LOGOUT, answered);
+	if (t->link == NULL)
+		return;
+	move(t, TERMINAL_LEAVING);
+	link_cut(t->link, SEGMENT_whole, &t->chance);
+	link_flush(t->link);
+}
+
+static void tick_online(struct terminal *t)
+{
+	struct terminal_shared *s = t->shared;
+	const uint32_t owed = outbox_owed(&t->outbox);
+	const bool pause = owed == 0 && t->filling == NULL;
+
+	if (in_dead_zone(t)) {
+		s->tally->dead_zones++;
+		go_offline(t);
+		t->next_connect_us = s->now_us;
+		t->failures = 0;
+		return;
+	}
+	if (outbox_tick(&t->outbox, s->now_us / 1000) == OUTBOX_RECONNECT) {
+		s->tally->given_up++;
+		go_offline(t);
+		schedule_connect(t);
+		return;
+	}
+	t->resting = t->off_seconds >= REST_S;
+	if (pause && (t->over || t->resting)) {
+		leave(t);
+		return;
+	}
+	const bool last = t->over && t->outbox.live.count == 0 && t->outbox.late.count == 0;
+	if (!t->outbox.answered && outbox_wants_sync(&t->outbox, s->now_us / 1000) &&
+	    (last || s->now_us >= t->next_sync_us)) {
+		/* A few seconds of a compressed drive, one frame of a live one. */
+		const double period = FRAME_SECONDS / s->speed * 1e6;
+		t->next_sync_us = s->now_us + (int64_t)(period < 2e6 ? 2e6 : period);
+		send_control(t, COMMAND_SYNC, true);
+	}
+	if (t->link != NULL)
+		pump(t);
+	if (t->link != NULL)
+		link_tick(t->link);
+}
+
+static void tick_offline(struct terminal *t)
+{
+	const bool owes = outbox_owed(&t->outbox) > 0;
+
+	t->resting = t->off_seconds >= REST_S;
+	if (t->over && !owes)
+		move(t, TERMINAL_DONE);
+	else if ((owes || !t->resting) && t->shared->now_us >= t->next_connect_us &&
+		 !in_dead_zone(t))
+		connect_now(t);
+}
+
+void terminal_early(struct terminal *t)
+{
+	if (t->state == TERMINAL_OFFLINE && t->shared->now_us >= t->next_connect_us)
+		connect_now(t);
+	else if (t->link != NULL)
+		link_tick(t->link);
+}
+
+void terminal_tick(struct terminal *t)
+{
+	struct terminal_shared *s = t->shared;
+
+	make(t);
+	switch (t->state) {
+	case TERMINAL_OFFLINE:
+		tick_offline(t);
+		break;
+	case TERMINAL_CONNECTING:
+	case TERMINAL_GREETING:
+		if (t->link != NULL)
+			link_tick(t->link);
+		if (t->link != NULL && s->now_us - t->since_us > CONNECT_US) {
+			s->tally->given_up++;
+			go_offline(t);
+			schedule_connect(t);
+		}
+		break;
+	case TERMINAL_ONLINE:
+		tick_online(t);
+		break;
+	case TERMINAL_LEAVING:
+		/* Where logouts are not answered, the bytes on their way are enough. */
+		if (s->now_us - t->since_us > LEAVE_US ||
+		    (!t->plan.dialect->answered && link_backlog(t->link) == 0))
+			go_offline(t);
+		break;
+	default:
+		break;
+	}
+	const uint32_t owed = outbox_owed(&t->outbox);
+	s->owed += (int64_t)owed - t->owed_before;
+	t->owed_before = owed;
+}
+
+bool terminal_done(const struct terminal *t)
+{
+	return t->state == TERMINAL_DONE;
+}
+
+void terminal_init(struct terminal *t, struct terminal_shared *shared, unsigned index,
+		   enum kind kind)
+{
+	const struct fleet_plan *plan = shared->plan;
+	const double frame_ms = FRAME_SECONDS / shared->speed * 1000;
+	const double pace_ms = frame_ms / 20;
+
+	memset(t, 0, sizeof(*t));
+	t->shared = shared;
+	plan_truck(plan, index, kind, &t->plan);
+	source_init(&t->source, plan, &t->plan);
+	prng_init(&t->chance, t->plan.seed, 7);
+	/* Header P's answers name their frame, so several may be in flight; header V's do not. */
+	const unsigned window = shared->window > 0		      ? shared->window
+				: t->plan.dialect->header == HEADER_P ? 4
+								      : 1;
+	outbox_init(&t->outbox, &t->plan, window, (int64_t)(pace_ms > 500 ? 500 : pace_ms));
+	t->hash = SAMPLES_HASH_START;
+	t->dead_until = t->plan.start;
+	plan_dead_zone(t, t->dead_until);
+}
+
+void terminal_release(struct terminal *t)
+{
+	if (t->link != NULL)
+		link_close(t->link);
+	t->link = NULL;
+	free(t->filling);
+	outbox_release(&t->outbox);
+}

@@ -1,0 +1,85 @@
+/*
+ * terminal.h - one truck's terminal: source, outbox and connection, as a state machine.
+ *
+ *   OFFLINE -> CONNECTING -> GREETING -> ONLINE -> LEAVING -> DONE
+ *      ^____________|____________|_________|          |  (a logout without more to come, or a rest:
+ * OFFLINE)
+ *
+ * Loop thread only.
+ */
+#ifndef TOOLS_CLI_FLEETSIM_TERMINAL_H
+#define TOOLS_CLI_FLEETSIM_TERMINAL_H
+
+#include "tools/cli/fleetsim/link.h"
+#include "tools/cli/fleetsim/outbox.h"
+#include "tools/cli/fleetsim/tally.h"
+
+/* What all terminals of a run share.  Times of the drive are microseconds of simulated time since
+ * the unix epoch. */
+struct terminal_shared {
+	uv_loop_t *loop;
+	const struct fleet_plan *plan;
+	struct tally *tally;
+	struct sockaddr_storage tcp, tls;
+	SSL_CTX *tls_context;
+	bool cuts;	 /* streams are cut in all ways; else frames stay whole */
+	unsigned window; /* reports in flight, 0 = as the dialect wants it */
+	double speed;
+	int64_t now_us;		  /* monotonic */
+	int64_t drive_us;	  /* simulated */
+	int64_t connects_allowed; /* until the next tick */
+	int64_t owed;		  /* parcels of all terminals */
+	bool ending;		  /* nothing more is made */
+};
+
+enum terminal_state {
+	TERMINAL_OFFLINE,
+	TERMINAL_CONNECTING,
+	TERMINAL_GREETING,
+	TERMINAL_ONLINE,
+	TERMINAL_LEAVING,
+	TERMINAL_DONE,
+	TERMINAL_STATE_COUNT
+};
+
+struct terminal {
+	struct terminal_shared *shared;
+	struct truck_plan plan;
+	struct source source;
+	struct moment moment;	       /* made, and not yet due */
+	bool moment_made, moved, over; /* over: the source has ended */
+	struct parcel *filling;
+	struct outbox outbox;
+	struct prng chance;
+	struct link *link;
+	enum terminal_state state;
+	int64_t since_us; /* of the state */
+	int64_t next_connect_us;
+	int64_t next_sync_us;
+	unsigned failures; /* in a row */
+	bool was_online, resting;
+	int64_t off_seconds;	       /* of the engine, so far */
+	int64_t dead_from, dead_until; /* simulated seconds */
+	uint16_t login_serial, serial;
+	uint8_t received[512];
+	size_t received_size;
+	uint32_t owed_before;
+	/* for the report */
+	uint64_t seconds, blocks, moments, hash;
+	int64_t first, last;
+};
+
+void terminal_init(struct terminal *t, struct terminal_shared *shared, unsigned index,
+		   enum kind kind);
+void terminal_release(struct terminal *t);
+
+/* Every few milliseconds: makes what is due, keeps the connection, sends. */
+void terminal_tick(struct terminal *t);
+
+/* Connects already, so that the drive starts with a session. */
+void terminal_early(struct terminal *t);
+
+/* Everything made is with the platform, and the terminal has said good-bye. */
+bool terminal_done(const struct terminal *t);
+
+#endif
