@@ -24,6 +24,7 @@ struct reading {
 struct score {
 	unsigned values; /* implausible times, serials and values; a time counts most */
 	unsigned cost;	 /* of unknown types and of types that are swapped */
+	size_t unknown;	 /* blocks of unknown types */
 	size_t unread;	 /* bytes left as a raw rest */
 };
 
