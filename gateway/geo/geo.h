@@ -17,7 +17,7 @@
 enum { GEO_ROUTES_MAX = 4 }; /* overlapping corridors reported for one point */
 
 struct geo_place {
-	int32_t division; /* division.id (GB/T 2260 code), 0 = outside */
+	int32_t division;		/* division.id (GB/T 2260 code), 0 = outside */
 	int32_t routes[GEO_ROUTES_MAX]; /* haul_route.id, ascending, 0-filled */
 };
 

@@ -1,9 +1,13 @@
 #include "test/assess/drive.h"
 
 #include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 struct truck hot_truck(void)
 {
@@ -132,4 +136,28 @@ double measured(const struct finding *f, const char *name)
 	if (p == NULL || strncmp(p + strlen(key), "null", 4) == 0)
 		return NAN;
 	return strtod(p + strlen(key), NULL);
+}
+
+void assert_near(double value, double expected, double tolerance)
+{
+	if (!(fabs(value - expected) <= tolerance))
+		fail_msg("%.10g is not %.10g +- %g", value, expected, tolerance);
+}
+
+void assert_clean(const struct drive *d)
+{
+	const struct assess_result *r = drive_result(d);
+
+	if (r->finding_count > 0)
+		fail_msg("%s fired: %s", rule_definitions[r->findings[0].rule].id,
+			 r->findings[0].measured);
+}
+
+void drive_settle(struct drive *d)
+{
+	struct truck t = hot_truck();
+
+	t.nox_downstream_ppm = NAN;
+	t.dpf_dp_kpa = NAN;
+	drive(d, &t, SETTLED_S);
 }

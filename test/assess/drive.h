@@ -52,6 +52,12 @@ void drive_obd(struct drive *d, uint8_t mil, const uint8_t (*codes)[4], uint8_t 
 const struct assess_result *drive_result(const struct drive *d);
 const struct finding *drive_finding(const struct drive *d, enum rule rule);
 
+void assert_near(double value, double expected, double tolerance);
+void assert_clean(const struct drive *d); /* no finding */
+
+/* Hot, but without NOx and DPF values: lets the buckets settle, and counts for neither. */
+void drive_settle(struct drive *d);
+
 /* "name": number of the measured object; NAN when it is null or not there. */
 double measured(const struct finding *f, const char *name);
 

@@ -97,12 +97,6 @@ static void stay(struct journey *j, double metre, int seconds)
 	j->t.speed_kmh = 36;
 }
 
-static void assert_near(double value, double expected, double tolerance)
-{
-	if (!(fabs(value - expected) <= tolerance))
-		fail_msg("%.10g is not %.10g +- %g", value, expected, tolerance);
-}
-
 static void test_ride_along(void **state)
 {
 	struct journey *j = *state;

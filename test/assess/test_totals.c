@@ -12,12 +12,6 @@ static const struct vehicle_facts known = { .reference_torque_nm = 2000,
 					    .rated_power_kw = 300,
 					    .stage = '6' };
 
-static void assert_near(double value, double expected, double tolerance)
-{
-	if (!(fabs(value - expected) <= tolerance))
-		fail_msg("%.10g is not %.10g +- %g", value, expected, tolerance);
-}
-
 /* Emission rules G.3: 200 ppm, 600 kg/h, 20 L/h at 0.84 kg/L, 100 kW. */
 static void test_closed_form(void **state)
 {
@@ -152,6 +146,13 @@ static void test_work(void **state)
 	drive(&d, &idle, 130);
 	assert_near(drive_result(&d)->totals.work_kwh, indicated, 1e-6);
 
+	/* What could be either is indicated. */
+	drive_start(&d, &known);
+	drive(&d, &t, 3600);
+	idle.net_torque_pct = idle.friction_torque_pct = 5;
+	drive(&d, &idle, 130);
+	assert_near(drive_result(&d)->totals.work_kwh, indicated, 1e-6);
+
 	/* Overrun is no negative work. */
 	t.net_torque_pct = -20;
 	drive(&d, &t, 3600);
@@ -220,6 +221,12 @@ static void test_odometer(void **state)
 	d.odometer_km += 2;
 	drive(&d, &t, 60);
 	assert_near(drive_result(&d)->totals.km, 54, 0.5);
+
+	/* Back with a number that says nothing: the speed's kilometres stay. */
+	drive(&d, &blind, 1200);
+	d.odometer_km += 1000;
+	drive(&d, &t, 60);
+	assert_near(drive_result(&d)->totals.km, 65, 0.6);
 }
 
 static void test_no_odometer(void **state)
