@@ -66,8 +66,8 @@ static double samples_per_s(enum work work, double seconds, size_t *ret_packed, 
 				read_fields();
 			if (work < PACK)
 				continue;
-			const size_t n = blocks_pack(report.blocks, report.block_count, report.at, packed,
-						     sizeof(packed));
+			const size_t n = blocks_pack(report.blocks, report.block_count, report.at,
+						     packed, sizeof(packed));
 
 			packed_size += n;
 			if (work == UNPACK && blocks_unpack(packed, n, report.at, &unpacked) != 0)
@@ -95,8 +95,8 @@ int main(int argc, char **argv)
 	}
 	sample_drive_start(&drive, 1);
 	for (size_t i = 0; i < FRAMES; i++) {
-		sizes[i] = sample_report(LAYOUT_A, &drive, SAMPLE_TIME + (int64_t)(i * n), n, bytes[i],
-					 FRAME_ROOM);
+		sizes[i] = sample_report(LAYOUT_A, &drive, SAMPLE_TIME + (int64_t)(i * n), n,
+					 bytes[i], FRAME_ROOM);
 		frame_bytes += sizes[i];
 	}
 	printf("samples_per_frame=%u\nframe_bytes_per_sample=%.1f\n", n,

@@ -28,8 +28,9 @@ static void plausible_field(const struct field *f, struct sample_random *r, uint
 	static const char characters[] = "ABCDEFGHJKLMNPRSTUVWXYZ0123456789";
 
 	if (is_number(f))
-		field_put_raw(f, body, f->max == UINT32_MAX ? sample_random(r)
-							    : sample_below(r, f->max + 1));
+		field_put_raw(f, body,
+			      f->max == UINT32_MAX ? sample_random(r)
+						   : sample_below(r, f->max + 1));
 	else
 		for (size_t i = 0; i < f->size; i++)
 			body[f->offset + i] =
@@ -132,6 +133,10 @@ struct frame sample_frame(uint8_t start, enum header header, uint8_t command)
 {
 	return (struct frame){ .start = start,
 			       .header = header,
+			       .protocol = start == 0x24	? PROTOCOL_GBT32960_2025
+					   : start == 0x7E	? PROTOCOL_HJ1239
+					   : header == HEADER_P ? PROTOCOL_GBT32960_2016
+								: PROTOCOL_GB17691,
 			       .command = command,
 			       .answer = ANSWER_COMMAND,
 			       .vin = SAMPLE_VIN,

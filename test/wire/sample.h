@@ -8,7 +8,7 @@
 
 /* 2026-07-24 12:00:00 +08:00 */
 #define SAMPLE_TIME ((int64_t)1784865600)
-#define SAMPLE_VIN "LGAG4DY33N3000001"
+#define SAMPLE_VIN  "LGAG4DY33N3000001"
 
 struct sample_random {
 	uint64_t state; /* the seed; not 0 */
@@ -27,7 +27,8 @@ size_t sample_body(const struct info *info, struct sample_random *r, bool plausi
 /* A truck that drives: one call = one second of the stream body. */
 struct sample_drive {
 	struct sample_random random;
-	double speed_kmh, target_kmh, lon, lat, odometer_km, reagent_pct, fuel_pct, scr_c, coolant_c;
+	double speed_kmh, target_kmh, lon, lat, odometer_km, reagent_pct, fuel_pct, scr_c,
+		coolant_c;
 };
 void sample_drive_start(struct sample_drive *d, uint64_t seed);
 void sample_drive_second(struct sample_drive *d, uint8_t body[STREAM_SIZE]);

@@ -32,9 +32,9 @@ static size_t ask_with(uint8_t start, enum header header, uint8_t command, uint8
 		assert_int_equal(answered.software_version, f.software_version);
 		/* No loops: what we send is not answered, if it comes back. */
 		if (header == HEADER_P && answered.answer != ANSWER_COMMAND)
-			assert_int_equal(frame_answer(&answered, answer, true, NOW, reply,
-						      sizeof(reply)),
-					 0);
+			assert_int_equal(
+				frame_answer(&answered, answer, true, NOW, reply, sizeof(reply)),
+				0);
 		assert_int_equal(frame_answer(&asked, answer, echo, NOW, reply, n - 1), 0);
 	}
 	return n;
@@ -76,8 +76,8 @@ static void test_activation(void **state)
 	uint8_t unit[169] = { 26, 7, 24, 12, 0, 0 };
 
 	(void)state;
-	assert_int_equal(
-		ask_with(0x23, HEADER_V, 7, 1, unit, sizeof(unit), ANSWER_SUCCESS, false), 27);
+	assert_int_equal(ask_with(0x23, HEADER_V, 7, 1, unit, sizeof(unit), ANSWER_SUCCESS, false),
+			 27);
 	assert_int_equal(answered.command, 0x08);
 	assert_unit((const uint8_t[]){ 1, 0 }, 2);
 	assert_int_equal(
@@ -223,10 +223,17 @@ static void test_wire_time(void **state)
 		assert_memory_equal(b, again, 6);
 	}
 	static const uint8_t wrong[][6] = {
-		{ 26, 99, 1, 0, 0, 0 }, { 26, 0, 1, 0, 0, 0 },	 { 26, 1, 0, 0, 0, 0 },
-		{ 26, 2, 29, 0, 0, 0 }, { 26, 4, 31, 0, 0, 0 },	 { 26, 1, 1, 24, 0, 0 },
-		{ 26, 1, 1, 0, 60, 0 }, { 26, 1, 1, 0, 0, 60 },	 { 100, 1, 1, 0, 0, 0 },
-		{ 26, 13, 1, 0, 0, 0 }, { 255, 255, 255, 255, 255, 255 },
+		{ 26, 99, 1, 0, 0, 0 },
+		{ 26, 0, 1, 0, 0, 0 },
+		{ 26, 1, 0, 0, 0, 0 },
+		{ 26, 2, 29, 0, 0, 0 },
+		{ 26, 4, 31, 0, 0, 0 },
+		{ 26, 1, 1, 24, 0, 0 },
+		{ 26, 1, 1, 0, 60, 0 },
+		{ 26, 1, 1, 0, 0, 60 },
+		{ 100, 1, 1, 0, 0, 0 },
+		{ 26, 13, 1, 0, 0, 0 },
+		{ 255, 255, 255, 255, 255, 255 },
 	};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		assert_true(wire_time_decode(wrong[i]) == WIRE_TIME_NONE);

@@ -7,12 +7,23 @@
 #include "test/wire/cm.h"
 #include "test/wire/sample.h"
 
-static const struct field byte_field = { .name = "b", .offset = 1, .size = 1, .kind = FIELD_NUMBER,
-					 .scale = 1, .bias = -40, .max = 0xFA };
-static const struct field word_field = { .name = "w", .offset = 0, .size = 2, .kind = FIELD_NUMBER,
-					 .scale = 0.05, .bias = -200, .max = 0xFAFF };
-static const struct field long_field = { .name = "l", .offset = 0, .size = 4, .kind = FIELD_NUMBER,
-					 .scale = 0.1, .max = 0xFAFFFFFF };
+static const struct field byte_field = { .name = "b",
+					 .offset = 1,
+					 .size = 1,
+					 .kind = FIELD_NUMBER,
+					 .scale = 1,
+					 .bias = -40,
+					 .max = 0xFA };
+static const struct field word_field = { .name = "w",
+					 .offset = 0,
+					 .size = 2,
+					 .kind = FIELD_NUMBER,
+					 .scale = 0.05,
+					 .bias = -200,
+					 .max = 0xFAFF };
+static const struct field long_field = {
+	.name = "l", .offset = 0, .size = 4, .kind = FIELD_NUMBER, .scale = 0.1, .max = 0xFAFFFFFF
+};
 
 static bool is_number(const struct field *f)
 {
@@ -205,7 +216,10 @@ static void test_identification_texts(void **state)
 	check_text(id, "YCY30165-60     \0\0", "YCY30165-60");
 	check_text(id, "AB12000000000000000", "AB12");
 	check_text(id, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "");
-	check_text(cvn, "\x06\x78\xB4\x95""00000000000000", "0678B495");
+	check_text(cvn,
+		   "\x06\x78\xB4\x95"
+		   "00000000000000",
+		   "0678B495");
 	check_text(cvn, "\xEC\x40\xA1\xBF\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "EC40A1BF");
 	check_text(cvn, "0678B4950000000000", "0678B495");
 	check_text(cvn, "\x41\x42\x43\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "41424300");

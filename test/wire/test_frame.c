@@ -1,4 +1,5 @@
-/* Framing: every split gives the same frames, every damage is refused, nothing behind it is lost. */
+/* Framing: every split gives the same frames, every damage is refused, nothing behind it is lost.
+ */
 
 #include <string.h>
 
@@ -40,7 +41,8 @@ static size_t take(struct found *found, const uint8_t *buf, size_t size)
 }
 
 /* The stream in two or more pieces; a piece is what one read of the socket brings. */
-static void feed(struct found *found, const uint8_t *stream, size_t size, size_t first, size_t piece)
+static void feed(struct found *found, const uint8_t *stream, size_t size, size_t first,
+		 size_t piece)
 {
 	static uint8_t buf[STREAM_MAX];
 	size_t have = 0, at = 0, n = first;
@@ -163,8 +165,19 @@ static void test_every_flipped_bit_is_refused(void **state)
 /* Method: noise of every kind in front of a frame, at every split; conformance cases 5 and 6. */
 static void test_noise_in_front_is_skipped(void **state)
 {
-	static const char *const noises[] = { "#",	"##",	"###",	  "~",	 "~~",	"$",  "#~$",
-					      "hello",	"##A",	"##\x02", "#\x02", "~~#", "$$#",
+	static const char *const noises[] = { "#",
+					      "##",
+					      "###",
+					      "~",
+					      "~~",
+					      "$",
+					      "#~$",
+					      "hello",
+					      "##A",
+					      "##\x02",
+					      "#\x02",
+					      "~~#",
+					      "$$#",
 					      "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
 					      "## this is a text of more than 24 bytes ##" };
 	static uint8_t stream[STREAM_MAX];
@@ -251,8 +264,9 @@ static void test_plausibility_is_judged_early(void **state)
 	static const struct {
 		size_t at;
 		uint8_t byte;
-	} wrong[] = { { 0, 'x' }, { 1, '~' }, { 2, 0x00 }, { 2, 0xFF }, { 2, 0x23 }, { 3, 0x08 },
-		      { 3, 0x80 }, { 4, 0x00 }, { 20, 0x9C }, { 21, 0x06 }, { 21, 0x20 } };
+	} wrong[] = { { 0, 'x' },   { 1, '~' },	  { 2, 0x00 }, { 2, 0xFF },
+		      { 2, 0x23 },  { 3, 0x08 },  { 3, 0x80 }, { 4, 0x00 },
+		      { 20, 0x9C }, { 21, 0x06 }, { 21, 0x20 } };
 	size_t used;
 
 	(void)state;

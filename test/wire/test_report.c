@@ -1,4 +1,5 @@
-/* Reports: each layout written and read back, detected alone, with all the tolerances of the field. */
+/* Reports: each layout written and read back, detected alone, with all the tolerances of the field.
+ */
 
 #include <string.h>
 
@@ -78,10 +79,10 @@ static size_t write_random(enum layout layout, struct sample_random *r, size_t c
 		sent->blocks[i].size = sample_body(info, r, true, sent->blocks[i].body);
 		sent->blocks[i].at = layout == LAYOUT_C ? SAMPLE_TIME - 50 + (int64_t)i
 							: SAMPLE_TIME + seen[info->type]++;
-		sent->blocks[i].serial = layout == LAYOUT_A	  ? (uint16_t)(7 + i)
+		sent->blocks[i].serial = layout == LAYOUT_A	    ? (uint16_t)(7 + i)
 					 : layout == LAYOUT_A_PRIME ? 7
 					 : layout == LAYOUT_D || layout >= LAYOUT_EV ? 0
-										 : 7;
+										     : 7;
 		unit_block(&w, info->type, sent->blocks[i].at, sent->blocks[i].serial,
 			   sent->blocks[i].body, sent->blocks[i].size);
 	}
@@ -154,7 +155,8 @@ static void test_every_cut_is_refused(void **state)
 	(void)state;
 	for (size_t size = 0; size < n; size++) {
 		if (size == end) {
-			assert_int_equal(decode(size), next == 0 ? VERDICT_BAD_UNIT : VERDICT_ACCEPTED);
+			assert_int_equal(decode(size),
+					 next == 0 ? VERDICT_BAD_UNIT : VERDICT_ACCEPTED);
 			end += 7 + sent.blocks[next++].size;
 		} else if (next > 1 && sent.blocks[next - 1].type == INFO_SUPPLEMENTARY &&
 			   size >= end - SUPPLEMENTARY_SIZE) {
@@ -237,8 +239,7 @@ static void test_signature(void **state)
 	memset(r, 0xA1, 32);
 	memset(s, 0xB2, 32);
 	n = write_streams(LAYOUT_C, 2);
-	w = (struct unit_writer){ .buf = unit, .size = n, .max = sizeof(unit),
-				  .layout = LAYOUT_C };
+	w = (struct unit_writer){ .buf = unit, .size = n, .max = sizeof(unit), .layout = LAYOUT_C };
 	unit_sign(&w, r, s);
 	assert_int_equal(decode(w.size), VERDICT_ACCEPTED);
 	assert_int_equal(report.layout, LAYOUT_C);
@@ -270,7 +271,10 @@ static void test_unknown_type(void **state)
 	size_t n = write_streams(LAYOUT_A, 2);
 
 	(void)state;
-	append(&n, "\x81\0\x07" "anything at all", 18);
+	append(&n,
+	       "\x81\0\x07"
+	       "anything at all",
+	       18);
 	assert_int_equal(decode(n), VERDICT_ACCEPTED);
 	assert_int_equal(report.layout, LAYOUT_A);
 	assert_int_equal(report.block_count, 3);
@@ -343,16 +347,16 @@ static void test_three_way_catalyst_types_swapped(void **state)
 		unit_start(&w, LAYOUT_C, SAMPLE_TIME, 1, unit, sizeof(unit));
 		unit_block(&w, 0x03, SAMPLE_TIME, 0, body, TWC_NOX_SIZE);
 		unit_block(&w, 0x03, SAMPLE_TIME + 1, 0, body, TWC_NOX_SIZE);
-		assert_int_equal(decode_as(sample_frame(0x23, HEADER_V, 2), w.size,
-					   (enum layout)known),
-				 VERDICT_ACCEPTED);
+		assert_int_equal(
+			decode_as(sample_frame(0x23, HEADER_V, 2), w.size, (enum layout)known),
+			VERDICT_ACCEPTED);
 		assert_ptr_equal(report.blocks[1].info, &info_twc_nox);
 		assert_int_equal(report.blocks[1].type, 0x03);
 		unit_start(&w, LAYOUT_C, SAMPLE_TIME, 1, unit, sizeof(unit));
 		unit_block(&w, 0x05, SAMPLE_TIME, 0, without_nox, TWC_SIZE);
-		assert_int_equal(decode_as(sample_frame(0x23, HEADER_V, 2), w.size,
-					   (enum layout)known),
-				 VERDICT_ACCEPTED);
+		assert_int_equal(
+			decode_as(sample_frame(0x23, HEADER_V, 2), w.size, (enum layout)known),
+			VERDICT_ACCEPTED);
 		assert_ptr_equal(report.blocks[0].info, &info_twc);
 	}
 }
@@ -445,7 +449,7 @@ static void test_too_many_blocks(void **state)
 		unit_start(&w, LAYOUT_D, SAMPLE_TIME, 1, unit, sizeof(unit));
 		for (int i = 0; i < REPORT_BLOCKS_MAX + extra; i++)
 			unit_block(&w, INFO_HYBRID, SAMPLE_TIME, 1, hybrid, sizeof(hybrid));
-assert_int_equal(decode(w.size), extra ? VERDICT_BAD_UNIT : VERDICT_ACCEPTED);
+		assert_int_equal(decode(w.size), extra ? VERDICT_BAD_UNIT : VERDICT_ACCEPTED);
 	}
 }
 
@@ -454,8 +458,11 @@ static void test_obd_information(void **state)
 	uint8_t body[OBD_SIZE + 2 * DTC_SIZE] = { 2, 1 };
 	const uint8_t *list;
 	char json[2048];
-	const struct block b = { .info = &info_obd, .type = INFO_OBD, .at = SAMPLE_TIME,
-				 .body = body, .size = sizeof(body) };
+	const struct block b = { .info = &info_obd,
+				 .type = INFO_OBD,
+				 .at = SAMPLE_TIME,
+				 .body = body,
+				 .size = sizeof(body) };
 
 	(void)state;
 	body[95] = 2;
@@ -467,8 +474,9 @@ static void test_obd_information(void **state)
 	block_json(&b, json, sizeof(json));
 	assert_non_null(strstr(json, "\"at\":\"2026-07-24T12:00:00+08:00\""));
 	assert_non_null(strstr(json, "\"mil\":1"));
-	assert_non_null(strstr(json, "\"dtcs\":[{\"raw\":\"0C111200\",\"text\":\"SPN 4364 FMI 18\"},"
-				     "{\"raw\":\"E00D0A83\",\"text\":\"SPN 3552 FMI 10\"}]"));
+	assert_non_null(strstr(json,
+			       "\"dtcs\":[{\"raw\":\"0C111200\",\"text\":\"SPN 4364 FMI 18\"},"
+			       "{\"raw\":\"E00D0A83\",\"text\":\"SPN 3552 FMI 10\"}]"));
 	body[95] = 0xFE; /* the number itself is abnormal: no list */
 	assert_int_equal(info_obd.size(body, sizeof(body)), OBD_SIZE);
 	assert_int_equal(info_dtcs(body, sizeof(body), &list), 0);
