@@ -31,7 +31,7 @@
 	X(listen, tls_key, PATH, "", 0, 0, R, "PEM file with the private key, mode 0600.")         \
 	X(session, login_s, INT, "30", 1, 3600, R, "Seconds from connect to login.")               \
 	X(session, frame_s, INT, "10", 1, 600, R, "Seconds from the first to the last byte of a frame.") \
-	X(session, idle_s, INT, "300", 10, 86400, R, "Seconds without a frame until a connection is closed.") \
+	X(session, idle_s, INT, "300", 1, 86400, R, "Seconds without a frame until a connection is closed.") \
 	X(session, unknown_vehicle, CHOICE, "reject", 0, "reject|provisional", R, "What to do with a VIN that is not registered.") \
 	X(session, report_before_login, CHOICE, "refuse", 0, "refuse|registered", R, "Whether a registered VIN may report without login.") \
 	X(session, duplicate_vin, CHOICE, "takeover", 0, "takeover|refuse", R, "A second login of a VIN: the newer connection wins, or is refused.") \
@@ -44,9 +44,9 @@
 	X(limit, connection_kib, INT, "128", 66, 65536, R, "KiB of frames and answers one connection may hold.") \
 	X(limit, handshakes, INT, "200", 1, 100000, R, "TLS handshakes in flight on a loop.")       \
 	X(spool, dir, PATH, "/var/lib/haulgate/spool", 0, 0, -, "Folder of the durable log; mode 0700.") \
-	X(spool, segment_mib, INT, "64", 5, 1024, -, "Size of a segment file.")                    \
-	X(spool, size_gib, INT, "100", 1, 1048576, -, "GiB that the spool may take; silence above it.") \
-	X(spool, reserve_mib, INT, "256", 1, 1048576, -, "MiB that stay free on the disk; silence below it.") \
+	X(spool, segment_mib, INT, "64", 2, 1024, -, "Size of a segment file.")                    \
+	X(spool, size_gib, INT, "100", 1, 1048576, R, "GiB that the spool may take; silence above it.") \
+	X(spool, reserve_mib, INT, "256", 1, 1048576, R, "MiB that stay free on the disk; silence below it.") \
 	X(spool, archive_dir, PATH, "", 0, 0, -, "Folder of compressed closed segments; empty: archive/ in the spool.") \
 	X(spool, double_sync, BOOL, "no", 0, 0, -, "Call fdatasync twice for each batch.")          \
 	X(store, conninfo, TEXT, "", 0, 0, -, "libpq connection string of the gateway's role; empty: no store, the spool only grows.") \

@@ -168,12 +168,29 @@ void connection_finish(struct connection *c, enum connection_end end)
 	connection_read(c);
 }
 
+/* The peer has said all; when it also got all, both sides are done. */
+static void end_after_input(struct connection *c)
+{
+	if (connection_open(c) && (!c->eof || c->answers > 0 || c->out_size > 0))
+		return;
+	if (connection_open(c))
+		c->stream->finish(c);
+	connection_close(c, END_PEER);
+}
+
 void connection_input_ends(struct connection *c)
 {
 	c->eof = true;
 	connection_hush(c);
-	if (!connection_open(c) || (c->answers == 0 && c->out_size == 0))
-		connection_close(c, END_PEER);
+	end_after_input(c);
+}
+
+void connection_written(struct connection *c)
+{
+	if (!connection_open(c))
+		return;
+	end_after_input(c);
+	connection_read(c);
 }
 
 void connection_unpin(struct connection *c, uint32_t answers, uint32_t size)
@@ -181,10 +198,7 @@ void connection_unpin(struct connection *c, uint32_t answers, uint32_t size)
 	assert(c->answers >= answers && c->answers_size >= size);
 	c->answers -= answers;
 	c->answers_size -= size;
-	if (connection_open(c) && c->eof && c->answers == 0 && c->out_size == 0)
-		connection_close(c, END_PEER);
-	if (connection_open(c))
-		connection_read(c);
+	connection_written(c);
 	connection_reap(c);
 }
 

@@ -110,6 +110,8 @@ void connection_sweep(struct loop *l);
 
 void connection_read(struct connection *c); /* starts reading, unless something speaks against it */
 void connection_hush(struct connection *c); /* stops reading */
+/* Something that was owed to the peer is gone: reads again, or ends what was over. */
+void connection_written(struct connection *c);
 /* A whole frame came: the idle deadline begins anew. */
 void connection_alive(struct connection *c);
 

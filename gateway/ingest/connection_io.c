@@ -251,10 +251,8 @@ static void written_cb(uv_write_t *request, int status)
 	free(chunk);
 	if (status < 0 && status != UV_ECANCELED)
 		connection_close(c, END_PEER);
-	else if (connection_open(c) && c->eof && c->answers == 0 && c->out_size == 0)
-		connection_close(c, END_PEER);
-	else if (connection_open(c))
-		connection_read(c);
+	else
+		connection_written(c);
 }
 
 static bool queue_write(struct connection *c, const uint8_t *bytes, size_t size)

@@ -46,6 +46,16 @@ static int open_metrics(struct server *s, struct error *err)
 	return metrics_open(path, (unsigned)s->config->gateway_id, &s->metrics, err);
 }
 
+static uint64_t size_max(const struct config *c)
+{
+	return (uint64_t)c->spool_size_gib << 30;
+}
+
+static uint64_t reserve(const struct config *c)
+{
+	return (uint64_t)c->spool_reserve_mib << 20;
+}
+
 static int open_spool(struct server *s, struct error *err)
 {
 	const struct config *c = s->config;
@@ -53,10 +63,11 @@ static int open_spool(struct server *s, struct error *err)
 		.dir = c->spool_dir,
 		.archive_dir = c->spool_archive_dir,
 		.segment_size = (size_t)c->spool_segment_mib << 20,
-		.size_max = (uint64_t)c->spool_size_gib << 30,
-		.reserve = (uint64_t)c->spool_reserve_mib << 20,
+		.size_max = size_max(c),
+		.reserve = reserve(c),
 		.double_sync = c->spool_double_sync,
 		.metrics = metrics_thread(s->metrics, SLOT_SPOOL),
+		.batch_max = BATCH_SIZE,
 	};
 	struct spool_recovery found = { 0 };
 	int rc;
@@ -263,6 +274,7 @@ int server_reload(struct server *s, const struct config *config, struct error *e
 		atomic_store(&s->loops[i]->new_config, config);
 		loop_wake(s->loops[i]);
 	}
+	spool_set_limits(s->spool, size_max(config), reserve(config));
 	if (s->store != NULL)
 		store_reload(s->store, config);
 	return 0;

@@ -74,7 +74,7 @@ def logout_p(at, serial=1, vin=VIN, **head):
 
 def report_a(at, count=3, command=REALTIME, vin=VIN, serial=1, **head):
     """Layout A: time, { type, serial, body }*, with header V."""
-    unit = time6(at) + b"".join(b"\2" + struct.pack(">H", serial) + stream_body(40 + i)
+    unit = time6(at) + b"".join(b"\2" + struct.pack(">H", serial) + stream_body(40 + i % 60)
                                 for i in range(count))
     return frame_v(command, unit, vin, **head)
 
@@ -82,7 +82,7 @@ def report_a(at, count=3, command=REALTIME, vin=VIN, serial=1, **head):
 def unit_c(at, count=3, serial=1):
     """Layout C of HJ 1239.3: time, serial, { type, time, body }*, unsigned."""
     return time6(at) + struct.pack(">H", serial) + b"".join(
-        b"\2" + time6(at + i) + stream_body(40 + i) for i in range(count))
+        b"\2" + time6(at + i) + stream_body(40 + i % 60) for i in range(count))
 
 
 def report_c(at, count=3, command=REALTIME, vin=VIN, serial=1, **head):

@@ -1,0 +1,151 @@
+"""Bounds: time, connections, slow readers, a full spool.  A bad peer hurts itself alone."""
+import select
+import signal
+import socket
+import unittest
+
+from gateway import Client, GatewayTest, await_that, wire
+
+OK, BAD = wire.SUCCESS, wire.ERROR
+
+
+class Limits(GatewayTest):
+    def test_a_silent_connection_meets_the_login_deadline(self):
+        g = self.gateway(session={"login_s": 1})
+        self.assertIsNone(self.client(g).frame())
+        self.assertEqual(g.metrics()["connections_closed_deadline_total"], 1)
+
+    def test_frames_that_are_refused_buy_no_time_before_login(self):
+        g = self.gateway(session={"login_s": 1})
+        c = self.client(g)
+        # The conversation ends by the deadline, not by us.
+        answers = 0
+        while c.send(wire.report_c(self.now)).frame() is not None:
+            answers += 1
+        self.assertGreater(answers, 0)
+        self.assertEqual(g.metrics()["connections_closed_deadline_total"], 1)
+
+    def test_a_logged_in_connection_meets_the_idle_deadline(self):
+        g = self.gateway(session={"idle_s": 1, "login_s": 1})
+        c = self.client(g).send(wire.login_p(self.now))
+        self.assertEqual(c.frame()[1:], (1, OK))
+        self.assertIsNone(c.frame())
+        self.assertEqual(g.metrics()["connections_closed_deadline_total"], 1)
+        self.assertEqual(g.metrics()["sessions_open"], 0)
+
+    def test_after_a_logout_the_login_deadline_counts(self):
+        g = self.gateway(session={"login_s": 1, "idle_s": 3600})
+        c = self.client(g).send(wire.login_p(self.now), wire.logout_p(self.now))
+        self.assertEqual([f[1:] for f in (c.frame(), c.frame())], [(1, OK), (4, OK)])
+        self.assertIsNone(c.frame())
+
+    def test_the_newest_connections_are_shed_above_the_limit(self):
+        g = self.gateway(limit={"connections": 10})
+        old = []
+        for i in range(10):
+            c = self.client(g).send(wire.login_p(self.now, vin=f"LTEST{i:012}"))
+            self.assertEqual(c.frame()[1:], (1, OK))
+            old.append(c)
+        for _ in range(5):
+            self.assertIsNone(self.client(g).frame())
+        self.assertEqual(g.metrics()["connections_shed_total"], 5)
+        for i, c in enumerate(old):
+            self.assertEqual(c.send(wire.report_c(self.now, vin=f"LTEST{i:012}")).frame()[1:],
+                             (2, OK))
+        old[0].close()
+        g.await_metric("connections_open", 0)
+        await_that("room for one more", lambda: g.metrics()["connections_open"] == 9)
+        c = self.client(g).send(wire.login_p(self.now))
+        self.assertEqual(c.frame()[1:], (1, OK))
+
+    def test_a_peer_that_does_not_read_is_not_read_any_more(self):
+        g = self.gateway(limit={"connection_kib": 66}, session={"idle_s": 5})
+        slow = Client.__new__(Client)
+        slow.left, slow.socket = b"", socket.socket()
+        self.clients.append(slow)
+        slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.socket.connect(g.address())
+        slow.send(wire.login_p(self.now))
+        self.assertEqual(slow.frame()[1:], (1, OK))
+        slow.socket.settimeout(2)
+        heartbeats = wire.frame_p(wire.HEARTBEAT) * 4000
+        with self.assertRaises(TimeoutError):  # our side fills up too: nobody reads it
+            while True:
+                slow.socket.sendall(heartbeats)
+        self.assertLess(g.metrics()["memory_bytes"], 1024 * 1024)
+        # Others are served meanwhile.
+        c = self.client(g).send(wire.login_p(self.now, vin="LTEST000000000002"))
+        self.assertEqual(c.frame()[1:], (1, OK))
+        # And its time runs out.
+        g.await_metric("connections_shed_total", 1)
+
+    def test_half_frames_meet_the_memory_bound_and_others_go_on(self):
+        # 16 MiB for two loops: 300 half frames of 60 KiB do not fit.
+        g = self.gateway(limit={"memory_mib": 16}, session={"frame_s": 2, "login_s": 3600})
+        half = wire.frame_p(wire.REALTIME, bytes(65000))[:60000]
+        flood = []
+        for _ in range(300):
+            c = self.client(g)
+            c.socket.setblocking(False)
+            flood.append(c)
+        pending = {c: half for c in flood}
+        for c in list(pending):
+            try:
+                while pending[c]:
+                    pending[c] = pending[c][c.socket.send(pending[c]):]
+            except OSError:
+                pass
+        g.await_metric("reading_paused_total", 1)
+        self.assertLess(g.metrics()["memory_bytes"], 17 * 1024 * 1024)
+        # The frame deadline frees the memory, so a newcomer gets through.
+        c = self.client(g).send(wire.login_p(self.now))
+        self.assertEqual(c.frame()[1:], (1, OK))
+
+    def pump(self, c, data, expected):
+        """Sends and receives until all is sent and expected answers came, or nothing moved for 2 s."""
+        c.socket.setblocking(False)
+        while True:
+            writable = [c.socket] if data else []
+            can_read, can_write, _ = select.select([c.socket], writable, [], 2)
+            if can_write:
+                data = data[c.socket.send(data):]
+            if can_read:
+                c.left += c.socket.recv(65536)
+            if not can_read and not can_write or not data and len(c.left) == 31 * expected:
+                break
+        c.socket.setblocking(True)
+        return data
+
+    def reload(self, g, **sections):
+        seen = g.log().count("configuration reloaded")
+        g.write_config(**sections)
+        g.signal(signal.SIGHUP)
+        await_that("the reload", lambda: g.log().count("configuration reloaded") > seen)
+
+    def test_a_full_disk_is_silence_and_room_brings_the_answers(self):
+        # A reserve of a TiB is a disk that is full once the two segments at hand are used up.
+        g = self.gateway()
+        c = self.client(g).send(wire.login_p(self.now))
+        self.assertEqual(c.frame()[1:], (1, OK))
+        self.reload(g, spool={"reserve_mib": 1048576})
+        count = 3000
+        reports = b"".join([wire.report_c(self.now, count=400)] * count)
+        left = self.pump(c, reports, count)
+        self.assertTrue(left, "the spool never got full")
+        answered = len(wire.split(c.left))
+        self.assertGreater(answered, 0)
+        other = self.client(g).send(wire.login_p(self.now, vin="LTEST000000000002"))
+        self.assertTrue(other.silent(1))
+        self.assertLess(g.metrics()["memory_bytes"], 2 * 1024 * 1024)
+        # Room again: nothing was lost, nothing is answered twice.
+        self.reload(g, spool={"reserve_mib": 1})
+        self.assertEqual(self.pump(c, left, count), b"")
+        self.assertEqual(c.end().flags(), [(2, OK)] * count)
+        self.assertEqual(other.frame()[1:], (1, OK))
+        other.close()
+        self.assertEqual(g.stop(), 0)
+        self.assertEqual(len(g.records()), count + 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
