@@ -185,6 +185,7 @@ CREATE TABLE finding (
   value         double precision NOT NULL,
   "limit"       double precision NOT NULL,
   measured      jsonb NOT NULL,
+  digest        bigint NOT NULL DEFAULT 0,  -- of what the assessment said, to see whether it changed
   PRIMARY KEY (vehicle_id, day, rule_id, revision),
   FOREIGN KEY (rule_id, rule_version) REFERENCES rule
 );

@@ -36,11 +36,12 @@ GRANT SELECT, INSERT (vin, state) ON vehicle TO haulgate_gateway;
 GRANT SELECT, INSERT, UPDATE ON terminal TO haulgate_gateway;
 GRANT SELECT, INSERT ON track TO haulgate_gateway;
 GRANT SELECT, INSERT, UPDATE (first_at, last_at) ON obd_state TO haulgate_gateway;
-GRANT INSERT ON terminal_event, evidence TO haulgate_gateway;
+GRANT INSERT ON terminal_event TO haulgate_gateway;
+GRANT SELECT (vehicle_id, day, rule_id, at), INSERT ON evidence TO haulgate_gateway;
 GRANT SELECT (gateway_id, position, sqlstate), INSERT ON quarantine TO haulgate_gateway;
 GRANT SELECT, INSERT, UPDATE ON vehicle_day TO haulgate_gateway;
 GRANT SELECT, INSERT,
-      UPDATE (rule_version, severity, state, from_at, to_at, division_id, route_id, place, value, "limit", measured)
+      UPDATE (rule_version, severity, state, from_at, to_at, division_id, route_id, place, value, "limit", measured, digest)
       ON finding TO haulgate_gateway;
 GRANT SELECT, INSERT, DELETE ON passage TO haulgate_gateway;
 GRANT SELECT, INSERT, UPDATE, DELETE ON assess_snapshot TO haulgate_gateway;
