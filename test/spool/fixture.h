@@ -1,8 +1,6 @@
 /*
  * fixture.h - what the spool's tests share: a folder of their own, records that can be recognised,
  * and submitting as a plain call that waits.
- *
- * Record number n (from 1) has a size and bytes that follow from n and the seed alone.
  */
 #ifndef TEST_SPOOL_FIXTURE_H
 #define TEST_SPOOL_FIXTURE_H
@@ -12,8 +10,9 @@
 #include <stdint.h>
 
 #include "gateway/spool/spool.h"
+#include "test/spool/record.h"
 
-enum { FIXTURE_PATH = 256, RECORD_TEST_MAX = 4096 };
+enum { FIXTURE_PATH = 256 };
 
 /* A new empty folder in memory (/dev/shm) or in $TMPDIR; the name of one in it. */
 void fixture_folder(char out[FIXTURE_PATH]);
@@ -26,12 +25,6 @@ unsigned fixture_count(const char *folder, const char *ending);
 
 uint8_t *fixture_load(const char *path, size_t *ret_size);
 void fixture_store(const char *path, const uint8_t *bytes, size_t size);
-
-/* The bytes of record n with this payload size at most; returns the size (8 or more). */
-size_t record_make(uint64_t n, size_t size_max, uint8_t *out);
-
-/* True when the payload is exactly record *ret_n. */
-bool record_is(const uint8_t *payload, size_t size, size_t size_max, uint64_t *ret_n);
 
 /* Small segments: tests that look at every byte stay fast. */
 struct spool_options fixture_options(const char *dir);
