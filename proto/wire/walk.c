@@ -21,9 +21,9 @@ static const struct shape {
 	[LAYOUT_B] = { .head_serial = true },
 	[LAYOUT_B_SIGNED] = { .head_serial = true, .each_signed = true },
 	[LAYOUT_C] = { .head_serial = true, .each_time = true },
-	[LAYOUT_D] = { INFO_EMISSION },
-	[LAYOUT_EV] = { INFO_EV_2016 },
-	[LAYOUT_EV_2025] = { INFO_EV_2025 },
+	[LAYOUT_D] = { .family = INFO_EMISSION },
+	[LAYOUT_EV] = { .family = INFO_EV_2016 },
+	[LAYOUT_EV_2025] = { .family = INFO_EV_2025 },
 };
 
 struct walk {
