@@ -253,7 +253,8 @@ static int skip_damage(struct spool_reader *r, uint64_t bound, uint64_t limit, s
 	if (r->end != UINT64_MAX && r->linked)
 		return corrupt(r, r->end, "damaged up to the next segment", err);
 	if (r->end != UINT64_MAX) {
-		r->position = r->end; /* where the data ended stood in the segment that is missing */
+		r->position =
+			r->end; /* where the data ended stood in the segment that is missing */
 		return AGAIN;
 	}
 	/* No segment followed when we looked last; by now one may, and then this was simply the
