@@ -82,11 +82,11 @@ $$;
 
 -- ---- a vehicle --------------------------------------------------------------------------------
 
--- Youngest moment of the vehicle's data; clock faults (quirk bit 5) do not count.
+-- Youngest moment of the vehicle's data; clock faults (part < 0) do not count.
 CREATE FUNCTION api.vehicle_last_at(p_vehicle bigint) RETURNS timestamptz LANGUAGE sql STABLE AS $$
   SELECT coalesce((SELECT last_at FROM terminal WHERE vehicle_id = p_vehicle),
                   (SELECT at + span_s * interval '1 second' FROM track
-                    WHERE vehicle_id = p_vehicle AND quirks & 32 = 0 ORDER BY at DESC LIMIT 1))
+                    WHERE vehicle_id = p_vehicle AND part >= 0 ORDER BY at DESC LIMIT 1))
 $$;
 
 -- The last frame with a position, of the last 30 days of the vehicle's data.
@@ -100,7 +100,7 @@ BEGIN
       'lon', lon_e6 / 1e6::float8, 'lat', lat_e6 / 1e6::float8, 'speed_kmh', speed_kmh, 'nox_ppm', nox_ppm,
       'dpf_dp_kpa', dpf_dp_kpa, 'reagent_pct', reagent_pct)
     FROM track
-    WHERE vehicle_id = p_vehicle AND lon_e6 IS NOT NULL AND lat_e6 IS NOT NULL AND quirks & 32 = 0
+    WHERE vehicle_id = p_vehicle AND lon_e6 IS NOT NULL AND lat_e6 IS NOT NULL AND part >= 0
       AND at > v_last - interval '30 days' AND at <= v_last
     ORDER BY at DESC LIMIT 1);
 END $$;
@@ -149,26 +149,28 @@ BEGIN
   RETURN QUERY SELECT v_id, coalesce(p_from, p_to - 86400), coalesce(p_to, p_from + 86400);
 END $$;
 
--- The next frames of a vehicle behind p_after (unix seconds of a frame; NULL: from the start) that touch
--- [p_from, p_to), ascending.  Bounded three ways, so that neither side holds much: frames, seconds, bytes.
--- A frame spans at most 32767 s (track.span_s), so earlier ones cannot reach into the period.
-CREATE FUNCTION api.samples_page(p_vehicle bigint, p_from bigint, p_to bigint, p_after bigint)
-  RETURNS TABLE (at_s bigint, packed bytea)
+-- The next frames of a vehicle behind (p_after, p_part) (unix seconds and part of a frame; NULL: from the start)
+-- that touch [p_from, p_to), ascending.  Bounded three ways, so that neither side holds much: frames, seconds, bytes.
+-- A frame spans at most 3600 s (track.span_s), so earlier ones cannot reach into the period.  Frames whose clock was
+-- at fault (part < 0) are left out: their times are claims, and would stand between true ones.
+CREATE FUNCTION api.samples_page(p_vehicle bigint, p_from bigint, p_to bigint, p_after bigint, p_part smallint)
+  RETURNS TABLE (at_s bigint, frame_part smallint, packed bytea)
   LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan SET search_path FROM CURRENT AS $$
 BEGIN
   RETURN QUERY
-    SELECT extract(epoch FROM p.at)::bigint, p.samples FROM (
-      SELECT f.at, f.samples,
+    SELECT extract(epoch FROM p.at)::bigint, p.part, p.samples FROM (
+      SELECT f.at, f.part, f.samples,
         sum(f.sample_count) OVER before_this AS seconds, sum(octet_length(f.samples)) OVER before_this AS bytes
-      FROM (SELECT t.at, t.sample_count, t.samples FROM track t
+      FROM (SELECT t.at, t.part, t.sample_count, t.samples FROM track t
              WHERE t.vehicle_id = p_vehicle
-               AND t.at >= to_timestamp(p_from - 32767) AND t.at < to_timestamp(p_to)
-               AND (p_after IS NULL OR t.at > to_timestamp(p_after))
-               AND t.at + t.span_s * interval '1 second' >= to_timestamp(p_from)
-             ORDER BY t.at LIMIT 400) f
-      WINDOW before_this AS (ORDER BY f.at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) p
+               AND t.at >= to_timestamp(p_from - 3600) AND t.at < to_timestamp(p_to)
+               AND (p_after IS NULL OR (t.at >= to_timestamp(p_after)
+                    AND (t.at, t.part) > (to_timestamp(p_after), p_part)))
+               AND t.part >= 0 AND t.at + t.span_s * interval '1 second' >= to_timestamp(p_from)
+             ORDER BY t.at, t.part LIMIT 400) f
+      WINDOW before_this AS (ORDER BY f.at, f.part ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) p
     WHERE coalesce(p.seconds, 0) < 4000 AND coalesce(p.bytes, 0) < 262144
-    ORDER BY p.at;
+    ORDER BY p.at, p.part;
 END $$;
 
 -- ---- findings ---------------------------------------------------------------------------------
@@ -257,9 +259,9 @@ BEGIN
   RETURN (
     SELECT coalesce(json_agg(json_build_object('at', api.instant(at), 'lon', lon_e6 / 1e6::float8, 'lat', lat_e6 / 1e6::float8,
       'speed_kmh', speed_kmh, 'nox_ppm', nox_ppm, 'dpf_dp_kpa', dpf_dp_kpa, 'reagent_pct', reagent_pct)
-      ORDER BY at), '[]')
-    FROM (SELECT t.*, row_number() OVER (ORDER BY at) - 1 AS n, count(*) OVER () AS total FROM track t
-           WHERE vehicle_id = p_vehicle AND at >= p_from - interval '32767 seconds' AND at <= p_to
+      ORDER BY at, part), '[]')
+    FROM (SELECT t.*, row_number() OVER (ORDER BY at, part) - 1 AS n, count(*) OVER () AS total FROM track t
+           WHERE vehicle_id = p_vehicle AND at >= p_from - interval '1 hour' AND at <= p_to AND part >= 0
              AND at + span_s * interval '1 second' >= p_from) numbered
     WHERE n % (total / 5000 + 1) = 0);
 END $$;

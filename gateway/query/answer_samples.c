@@ -17,7 +17,12 @@
 #include "gateway/query/request.h"
 #include "gateway/query/samples.h"
 
-enum { SPAN_MAX_S = 31 * 86400, OUTPUT_MAX = 8 * 1024 * 1024, BLOCK_SIZE = 32 * 1024 };
+enum {
+	SPAN_MAX_S = 31 * 86400,
+	OUTPUT_MAX = 8 * 1024 * 1024,
+	BLOCK_SIZE = 32 * 1024,
+	PAGE_VALUES = 5
+};
 
 struct stream {
 	struct request *request;
@@ -27,14 +32,15 @@ struct stream {
 	PGresult *page;
 	int row;
 	struct job *job; /* fetches the next page while the client waits */
-	char vehicle[24], from[24], to[24], after[24];
-	const char *values[4];
+	char vehicle[24], from[24], to[24], after[24], part[24];
+	const char *values[PAGE_VALUES];
 	bool ended, failed;
 	bool in_response; /* the response owns it, else the request */
 };
 
 static const char page_sql[] =
-	"SELECT at_s, packed FROM api.samples_page($1::bigint, $2::bigint, $3::bigint, $4::bigint)";
+	"SELECT at_s, frame_part::bigint, packed FROM api.samples_page($1::bigint, $2::bigint, "
+	"$3::bigint, $4::bigint, $5::smallint)";
 
 static void stream_free(void *arg)
 {
@@ -64,16 +70,17 @@ static int64_t binary_int64(const PGresult *result, int row, int column)
 static void stream_row(struct stream *t)
 {
 	int64_t at = binary_int64(t->page, t->row, 0);
-	size_t size = (size_t)PQgetlength(t->page, t->row, 1);
+	size_t size = (size_t)PQgetlength(t->page, t->row, 2);
 
-	if (samples_add(t->samples, at, (const uint8_t *)PQgetvalue(t->page, t->row, 1), size,
+	if (samples_add(t->samples, at, (const uint8_t *)PQgetvalue(t->page, t->row, 2), size,
 			service_scratch(t->request->service), &t->out) != 0) {
 		log_line(LOG_ERROR, "track row cannot be unpacked vehicle=%s at=%" PRId64 " id=%s",
 			 t->vehicle, at, t->request->id);
 		t->failed = true;
 	}
-	t->row++;
 	snprintf(t->after, sizeof(t->after), "%" PRId64, at);
+	snprintf(t->part, sizeof(t->part), "%" PRId64, binary_int64(t->page, t->row, 1));
+	t->row++;
 }
 
 static void stream_take_page(struct stream *t, PGresult *page)
@@ -124,9 +131,10 @@ void stream_request_ended(struct stream *t)
 static void stream_fetch(struct stream *t)
 {
 	t->values[3] = t->after;
+	t->values[4] = t->part;
 	t->job = pool_submit(service_pool(t->request->service),
 			     &(struct job_spec){ .sql = page_sql,
-						 .value_count = 4,
+						 .value_count = PAGE_VALUES,
 						 .values = t->values,
 						 .binary = true,
 						 .timeout_ms = t->request->route->timeout_ms,
@@ -259,7 +267,7 @@ static void range_done(enum job_outcome outcome, PGresult *result, void *arg)
 	else if ((t = stream_new(r, vehicle, from, to)) == NULL)
 		request_problem(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "no memory");
 	else
-		request_query(r, page_sql, t->values, 4, true, first_page_done);
+		request_query(r, page_sql, t->values, PAGE_VALUES, true, first_page_done);
 }
 
 void answer_samples(struct request *r)

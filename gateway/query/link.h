@@ -43,7 +43,8 @@ struct job {
 	struct job *next;  /* in line, or given up */
 	struct link *link; /* runs there, or NULL */
 	struct job_spec spec;
-	int64_t deadline_ns; /* in line */
+	const char *values[JOB_VALUES_MAX]; /* spec.values, so that the caller's array may go */
+	int64_t deadline_ns;		    /* in line */
 	bool retried;
 };
 

@@ -179,6 +179,9 @@ struct job *pool_submit(struct pool *p, const struct job_spec *spec)
 		return NULL;
 	j->pool = p;
 	j->spec = *spec;
+	for (int i = 0; i < spec->value_count; i++)
+		j->values[i] = spec->values[i];
+	j->spec.values = j->values;
 	j->deadline_ns = clock_mono_ns() + WAIT_MS * MS;
 	job_wait(j, false);
 	pool_serve(p);

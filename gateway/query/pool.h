@@ -37,7 +37,8 @@ enum { JOB_VALUES_MAX = 16 };
 struct job_spec {
 	const char *sql;
 	int value_count;
-	const char *const *values; /* texts or NULL; must live until the job ends or is cancelled */
+	const char *const *values; /* texts or NULL; the texts must live until the job ends or is
+				      cancelled */
 	bool binary;		   /* format of the result */
 	unsigned timeout_ms;	   /* statement_timeout */
 	job_cb done;

@@ -11,8 +11,8 @@ enum {
 	COLUMNS_MAX = 160,
 	SOURCES_MAX = 8,
 	BODY_MAX = 64,
-	/* A frame spans at most 32767 s (track.span_s) and a second holds few types. */
-	PENDING_MAX = 4 * 32768,
+	/* A frame spans at most 3600 s (track.span_s) and a second holds few types. */
+	PENDING_MAX = 16 * 4096,
 };
 
 enum column_kind { COLUMN_FIELD, COLUMN_LON, COLUMN_LAT };

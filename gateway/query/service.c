@@ -258,6 +258,11 @@ static void sweep(uv_timer_t *timer)
 				request_leave(waiting[i]);
 	if (s->stopping)
 		stop_step(s);
+	else
+		/* libmicrohttpd takes its listening socket out of epoll when the last connection
+		 * is taken, and back in only when it runs; nothing may call it after the last
+		 * one closed. */
+		run_daemon(s);
 }
 
 /* ---- start and end ---- */
@@ -429,6 +434,8 @@ void service_stop(struct service *s, unsigned grace_ms)
 	s->stopping = true;
 	s->stop_ns = clock_mono_ns() + (int64_t)grace_ms * 1000000;
 	MHD_quiesce_daemon(s->daemon);
+	close(s->listen_fd);
+	s->listen_fd = -1;
 	stop_step(s);
 }
 
