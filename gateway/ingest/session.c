@@ -37,6 +37,19 @@ static bool vehicle_allowed(const struct loop *l, const char *vin)
 	       vehicle(l, vin) != VEHICLE_UNKNOWN;
 }
 
+/*
+ * A "##" login of header V reads the same in GB 17691 and HJ 1239, and only the second wants an
+ * answer.  What tells them apart: the layout of earlier reports, or the version byte 06, by which
+ * a widespread terminal software marks HJ 1239.
+ */
+static bool speaks_hj1239(const struct frame *f, enum layout layout)
+{
+	enum { VERSION_HJ1239 = 6 };
+
+	return layout == LAYOUT_C || f->protocol == PROTOCOL_HJ1239 ||
+	       (f->header == HEADER_V && f->software_version == VERSION_HJ1239);
+}
+
 /* Binds the VIN to the connection. */
 static enum verdict session_bind(struct hearing *h)
 {
@@ -62,7 +75,7 @@ static enum verdict session_bind(struct hearing *h)
 		layout = store_layout(l->server->store, h->f->vin);
 	snprintf(s->vin, sizeof(s->vin), "%s", h->f->vin);
 	s->layout = (uint8_t)layout;
-	s->hj1239 = layout == LAYOUT_C || h->f->protocol == PROTOCOL_HJ1239;
+	s->hj1239 = speaks_hj1239(h->f, layout);
 	s->logged_in = true;
 	metrics_add(l->metrics, METRIC_sessions_open, 1);
 	connection_logged_in(c);

@@ -61,6 +61,17 @@ class Conformance(GatewayTest):
         self.assertEqual(flags, [(1, None), (2, None)])
         self.assertEqual(self.verdicts(g), ["accepted"] * 2)
 
+    def test_01_hj1239_with_the_mark_of_gb17691_is_known_by_version_or_layout(self):
+        g = self.gateway()
+        c = self.client(g).send(wire.login_v(self.now, version=6))
+        self.assertEqual(c.frame()[1:], (1, None))
+        c = self.client(g).send(wire.login_v(self.now, vin=OTHER_VIN),
+                                wire.frame_v(2, wire.unit_c(self.now), vin=OTHER_VIN))
+        self.assertEqual(c.frame()[1:], (2, None))
+        # The layout is remembered, so the next login is answered too.
+        c = self.client(g).send(wire.login_v(self.now, vin=OTHER_VIN))
+        self.assertEqual(c.frame()[1:], (1, None))
+
     def test_01_the_2025_edition_is_answered_in_its_own_start_mark(self):
         g = self.gateway()
         c = self.client(g).send(wire.frame_p(wire.HEARTBEAT, start=b"$$"))
