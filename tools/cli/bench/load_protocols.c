@@ -21,7 +21,7 @@ static void peer_vin(const struct load_peer *peer, char vin[VIN_SIZE + 1])
 static size_t peer_frame(const struct load_peer *peer, uint8_t command, const uint8_t *unit,
 			 size_t unit_size, uint8_t *buf, size_t size)
 {
-	struct frame f = { .start = 0x23,
+	struct frame f = { .start = 0x7E, /* tells HJ 1239 from GB 17691, which is not answered */
 			   .header = HEADER_V,
 			   .protocol = PROTOCOL_HJ1239,
 			   .command = command,
