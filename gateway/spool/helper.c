@@ -153,8 +153,8 @@ static int archive_oldest(struct spool *s, struct error *err)
 {
 	struct segment_list list;
 	struct segment *oldest = NULL;
-	uint64_t end, next;
-	bool linked;
+	struct follow follow;
+	uint64_t end;
 	int rc = segment_list(&s->folder, false, &list, err);
 
 	if (rc != 0)
@@ -162,8 +162,9 @@ static int archive_oldest(struct spool *s, struct error *err)
 	if (list.count < 2)
 		goto out;
 	if ((rc = segment_open(&s->folder, list.names[0].base, false, &oldest, err)) != 0 ||
-	    (rc = segment_follow(&s->folder, &list, oldest, &end, &next, &linked, err)) != 0)
+	    (rc = segment_follow(&s->folder, &list, oldest, &follow, err)) != 0)
 		goto out;
+	end = follow.end;
 	if (end > oldest->base + oldest->size)
 		end = oldest->base + oldest->size;
 	if (end <= oldest->base || end > atomic_load(&s->released))

@@ -16,10 +16,8 @@ struct spool_reader {
 	uint64_t position;
 	uint64_t sequence; /* of the last record; smaller ones are not believed */
 	struct segment *segment;
-	uint64_t end;	    /* where the segment's data ends, or UINT64_MAX while none follows */
-	uint64_t next;	    /* base of the one that follows, or BASE_NONE */
-	bool linked;	    /* next names segment as its predecessor */
-	uint64_t committed; /* everything before it was found to be committed */
+	struct follow follow; /* what comes behind the segment */
+	uint64_t committed;   /* everything before it was found to be committed */
 	struct scan scan;
 	struct segment *fetch_segment; /* spool_fetch()'s own place */
 	struct scan fetch_scan;
@@ -36,7 +34,7 @@ int spool_reader_open(const char *dir, const char *archive_dir, uint64_t positio
 	if (r == NULL)
 		return error_set(err, ERROR_MEMORY, "no memory for a spool reader");
 	r->position = position;
-	r->next = BASE_NONE;
+	r->follow.base = BASE_NONE;
 	if ((rc = folder_init(&r->folder, dir, archive_dir, err)) != 0 ||
 	    (rc = scan_init(&r->scan, err)) != 0 || (rc = scan_init(&r->fetch_scan, err)) != 0) {
 		spool_reader_close(r);
@@ -110,7 +108,7 @@ static int look_ahead(struct spool_reader *r, struct error *err)
 
 	if (rc != 0)
 		return rc;
-	rc = segment_follow(&r->folder, &list, r->segment, &r->end, &r->next, &r->linked, err);
+	rc = segment_follow(&r->folder, &list, r->segment, &r->follow, err);
 	segment_list_release(&list);
 	return rc;
 }
@@ -159,7 +157,9 @@ static int enter_segment(struct spool_reader *r, struct error *err)
 		goto out;
 	scan_use(&r->scan, r->segment);
 	r->committed = 0;
-	rc = segment_follow(&r->folder, &list, r->segment, &r->end, &r->next, &r->linked, err);
+	/* So that one segment's damage never casts doubt on the next. */
+	r->sequence = r->segment->header.first_sequence - 1;
+	rc = segment_follow(&r->folder, &list, r->segment, &r->follow, err);
 	if (rc == 0)
 		rc = AGAIN;
 out:
@@ -170,8 +170,8 @@ out:
 /* The position is at the end of the segment's data. */
 static int next_segment(struct spool_reader *r, struct error *err)
 {
-	const uint64_t next = r->next;
-	const bool linked = r->linked;
+	const uint64_t next = r->follow.base;
+	const bool linked = r->follow.linked;
 	int rc = AGAIN;
 
 	assert(next != BASE_NONE);
@@ -230,7 +230,7 @@ static int position_committed(struct spool_reader *r, uint64_t limit, struct err
 {
 	int rc;
 
-	if (r->end != UINT64_MAX || limit != UINT64_MAX || r->position < r->committed)
+	if (r->follow.end != UINT64_MAX || limit != UINT64_MAX || r->position < r->committed)
 		return 1;
 	rc = judge_group(r, err);
 	if (rc != 0)
@@ -250,18 +250,17 @@ static int skip_damage(struct spool_reader *r, uint64_t bound, uint64_t limit, s
 		return rc;
 	if (it.kind != ITEM_NONE)
 		return corrupt(r, it.position, "damaged", err);
-	if (r->end != UINT64_MAX && r->linked)
-		return corrupt(r, r->end, "damaged up to the next segment", err);
-	if (r->end != UINT64_MAX) {
-		r->position =
-			r->end; /* where the data ended stood in the segment that is missing */
+	if (r->follow.end != UINT64_MAX && r->follow.linked)
+		return corrupt(r, r->follow.end, "damaged up to the next segment", err);
+	if (r->follow.end != UINT64_MAX) {
+		/* Where the data ended stood in the segment that is missing. */
+		r->position = r->follow.end;
 		return AGAIN;
 	}
-	/* No segment followed when we looked last; by now one may, and then this was simply the
-	 * end. */
+	/* A segment may have followed since we looked last: then this was simply the end. */
 	if ((rc = look_ahead(r, err)) != 0)
 		return rc;
-	if (r->end != UINT64_MAX)
+	if (r->follow.end != UINT64_MAX)
 		return AGAIN;
 	if (limit != UINT64_MAX && limit > r->position && r->position < file_end)
 		return corrupt(r, limit < file_end ? limit : file_end, "damaged", err);
@@ -273,8 +272,8 @@ static int give_record(struct spool_reader *r, const struct item *it, uint64_t b
 {
 	struct item behind;
 
-	if (it->sequence <= r->sequence)
-		return corrupt(r, it->end, "a record that was there before", err);
+	if (it->sequence <= r->sequence || it->sequence >= r->follow.sequence)
+		return corrupt(r, it->end, "a record that cannot be here", err);
 	*ret = (struct spool_record){ .position = it->position,
 				      .next = it->end,
 				      .sequence = it->sequence,
@@ -299,19 +298,19 @@ static int pass_mark(struct spool_reader *r, const struct item *it, struct error
 		r->position = it->end;
 		return AGAIN;
 	}
-	if (r->end == UINT64_MAX && (rc = look_ahead(r, err)) != 0)
+	if (r->follow.end == UINT64_MAX && (rc = look_ahead(r, err)) != 0)
 		return rc;
-	if (r->end == UINT64_MAX)
+	if (r->follow.end == UINT64_MAX)
 		return 0;
-	if (r->end > r->position)
-		return corrupt(r, r->end, "damaged up to the next segment", err);
+	if (r->follow.end > r->position)
+		return corrupt(r, r->follow.end, "damaged up to the next segment", err);
 	return AGAIN;
 }
 
 static int read_position(struct spool_reader *r, uint64_t limit, struct spool_record *ret,
 			 struct error *err)
 {
-	const uint64_t bound = r->end < limit ? r->end : limit;
+	const uint64_t bound = r->follow.end < limit ? r->follow.end : limit;
 	struct item it;
 	int rc;
 
@@ -321,7 +320,7 @@ static int read_position(struct spool_reader *r, uint64_t limit, struct spool_re
 	if (rc == 0) {
 		if ((rc = look_ahead(r, err)) != 0)
 			return rc;
-		return r->end != UINT64_MAX ? AGAIN : 0;
+		return r->follow.end != UINT64_MAX ? AGAIN : 0;
 	}
 	if ((rc = scan_item(&r->scan, r->position, bound, &it, err)) != 0)
 		return rc;
@@ -350,7 +349,7 @@ int spool_reader_next(struct spool_reader *r, uint64_t limit, struct spool_recor
 		}
 		if (r->position < r->segment->base + HEADER_SIZE)
 			r->position = r->segment->base + HEADER_SIZE;
-		if (r->position >= r->end)
+		if (r->position >= r->follow.end)
 			rc = next_segment(r, err);
 		else if (r->position >= limit)
 			rc = 0;

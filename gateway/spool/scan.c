@@ -78,6 +78,28 @@ static int scan_view(struct scan *s, uint64_t offset, size_t want, const uint8_t
 	return 0;
 }
 
+/* A checksum that fits by chance, or by malice, does not give a record a place that it cannot have.
+ */
+static void drop_impossible(const struct segment *segment, struct item *it)
+{
+	const uint64_t first = segment->header.first_sequence;
+	const uint64_t behind = first + segment->size / RECORD_HEADER_SIZE;
+	const uint64_t position = it->position;
+	bool good = it->group >= first && it->group <= behind;
+
+	if (it->kind == ITEM_NONE)
+		return;
+	if (it->kind == ITEM_MARK)
+		good = good && it->mark.count <= behind - it->group &&
+		       sector_up(it->mark.begin, segment->base) == it->mark.begin &&
+		       (it->mark.count > 0 || it->mark.begin == position) &&
+		       it->mark.begin <= position && it->mark.begin >= segment->base + HEADER_SIZE;
+	else
+		good = good && it->sequence >= it->group && it->sequence < behind;
+	if (!good)
+		*it = (struct item){ .position = position };
+}
+
 int scan_item(struct scan *s, uint64_t position, uint64_t end, struct item *ret, struct error *err)
 {
 	const uint64_t base = s->segment->base;
@@ -93,6 +115,7 @@ int scan_item(struct scan *s, uint64_t position, uint64_t end, struct item *ret,
 	if (size > end - position)
 		size = (size_t)(end - position);
 	item_read(bytes, size, s->segment->salt, position, base, ret);
+	drop_impossible(s->segment, ret);
 	return 0;
 }
 
@@ -113,6 +136,7 @@ void scan_item_behind(const struct scan *s, const struct item *record, uint64_t 
 	if (size > MARK_SIZE)
 		size = MARK_SIZE;
 	item_read(s->window + inside, size, s->segment->salt, record->end, base, ret);
+	drop_impossible(s->segment, ret);
 	if (ret->kind != ITEM_MARK)
 		*ret = (struct item){ .position = record->end };
 }

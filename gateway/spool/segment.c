@@ -241,15 +241,14 @@ void segment_close(struct segment *s)
 }
 
 int segment_follow(const struct folder *f, const struct segment_list *list, const struct segment *s,
-		   uint64_t *ret_end, uint64_t *ret_next, bool *ret_linked, struct error *err)
+		   struct follow *ret, struct error *err)
 {
+	struct follow follow = { UINT64_MAX, BASE_NONE, UINT64_MAX, false };
 	const struct segment_name *next = NULL;
 	struct segment *after = NULL;
 	int rc;
 
-	*ret_end = UINT64_MAX;
-	*ret_next = BASE_NONE;
-	*ret_linked = false;
+	*ret = follow;
 	for (size_t i = 0; i < list->count && next == NULL; i++)
 		if (list->names[i].base > s->base)
 			next = &list->names[i];
@@ -260,12 +259,14 @@ int segment_follow(const struct folder *f, const struct segment_list *list, cons
 		rc = segment_open(f, next->base, true, &after, err);
 	if (rc != 0 && rc != ERROR_CORRUPT)
 		return rc;
-	*ret_next = next->base;
-	*ret_end = s->base + s->size < next->base ? s->base + s->size : next->base;
+	follow.base = next->base;
+	follow.end = s->base + s->size < next->base ? s->base + s->size : next->base;
 	if (rc == 0 && after->copies != 0 && after->header.previous_base == s->base) {
-		*ret_end = after->header.previous_end;
-		*ret_linked = true;
+		follow.end = after->header.previous_end;
+		follow.sequence = after->header.first_sequence;
+		follow.linked = true;
 	}
 	segment_close(after);
+	*ret = follow;
 	return 0;
 }

@@ -74,12 +74,15 @@ void segment_close(struct segment *s); /* NULL-safe */
 int64_t segment_read(struct segment *s, uint64_t offset, uint8_t *out, size_t size,
 		     struct error *err);
 
-/*
- * Where the data of segment base ends, as far as a later segment tells: *ret_end is its
- * previous_end, or UINT64_MAX when none follows.  *ret_next: base of the one that follows, or
- * BASE_NONE. *ret_linked: that one names this one as its predecessor, so none is missing between.
- */
+/* What the next segment tells of one. */
+struct follow {
+	uint64_t end;	   /* where its data ends; UINT64_MAX: no segment follows yet */
+	uint64_t base;	   /* of the next one, or BASE_NONE */
+	uint64_t sequence; /* all of its records are before this one; UINT64_MAX: not known */
+	bool linked;	   /* the next one names it as its predecessor: none is missing between */
+};
+
 int segment_follow(const struct folder *f, const struct segment_list *list, const struct segment *s,
-		   uint64_t *ret_end, uint64_t *ret_next, bool *ret_linked, struct error *err);
+		   struct follow *ret, struct error *err);
 
 #endif

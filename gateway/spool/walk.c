@@ -152,13 +152,13 @@ static bool in_order(const struct walk *w, const struct item *it)
 	const bool closing = it->kind == ITEM_MARK && it->mark.count == 0;
 	const bool later = !g->open || g->marked || closing || it->group != g->first;
 
-	if (it->group < w->end.sequence || it->group > POSITION_MAX)
+	if (it->group < w->end.sequence)
 		return false;
 	if (g->open && later && it->group < g->next)
 		return false;
 	if (it->kind == ITEM_MARK)
 		return it->mark.begin <= it->position && it->mark.begin >= w->end.end;
-	return it->sequence >= (later ? it->group : g->next) && it->sequence <= POSITION_MAX;
+	return it->sequence >= (later ? it->group : g->next);
 }
 
 static void take_item(struct walk *w, const struct item *it)

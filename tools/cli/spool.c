@@ -145,9 +145,8 @@ static int check_segment(struct check *c, struct segment *s, struct error *err)
 {
 	const struct walk_events events = { found_damage, show_progress, c };
 	struct walk_end end;
-	uint64_t data_end, next;
-	bool linked;
-	int rc = segment_follow(c->folder, c->list, s, &data_end, &next, &linked, err);
+	struct follow follow;
+	int rc = segment_follow(c->folder, c->list, s, &follow, err);
 
 	if (rc != 0)
 		return rc;
@@ -156,12 +155,12 @@ static int check_segment(struct check *c, struct segment *s, struct error *err)
 	if (s->archived && archive_check(s->archive, err) != 0)
 		complain(c, err->text);
 	check_link(c, s);
-	if (data_end == UINT64_MAX)
-		data_end = s->base + s->size;
-	rc = walk_segment(s, data_end, linked, &events, &end, err);
+	if (follow.end == UINT64_MAX)
+		follow.end = s->base + s->size;
+	rc = walk_segment(s, follow.end, follow.linked, &events, &end, err);
 	if (rc != 0)
 		return rc;
-	if (!linked && end.torn_end > end.end)
+	if (!follow.linked && end.torn_end > end.end)
 		printf("note: segment %016" PRIx64 " ends with %" PRIu64
 		       " bytes of a batch that was not finished, or is being written\n",
 		       s->base, end.torn_end - end.end);
