@@ -112,8 +112,9 @@ uint8_t body_obd(enum kind kind, const char *vin, struct prng *chance, uint8_t *
 	field_put_raw(&f[OBD_obd_protocol], body, j1939 ? PROTOCOL_J1939 : PROTOCOL_ISO_27145);
 	field_put_raw(&f[OBD_support], body, 0xDEA1);
 	put_text(OBD_vin, body, vin);
-	snprintf(text, sizeof(text), "CY%04u%06u000000", (unsigned)prng_below(chance, 10000),
-		 (unsigned)prng_below(chance, 1000000));
+	/* One draw a statement: the order of arguments is the compiler's choice. */
+	const uint64_t calibration = prng_below(chance, 10000000000u);
+	snprintf(text, sizeof(text), "CY%010llu000000", (unsigned long long)calibration);
 	put_text(OBD_calibration_id, body, text);
 	snprintf(text, sizeof(text), "%08X0000000000", (unsigned)(uint32_t)prng_next(chance));
 	put_text(OBD_cvn, body, text);

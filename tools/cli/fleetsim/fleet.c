@@ -141,7 +141,7 @@ static bool all_over(const struct fleet *f)
 static bool all_done(const struct fleet *f)
 {
 	for (unsigned i = 0; i < f->settings->plan.trucks; i++)
-		if (!terminal_done(&f->terminals[i]))
+		if (f->terminals[i].state != TERMINAL_DONE)
 			return false;
 	return true;
 }

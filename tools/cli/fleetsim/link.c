@@ -25,6 +25,7 @@ struct link {
 	struct prng *chance;
 	struct buffer out, flying; /* to be sent; being written by uv_write */
 	unsigned held_ticks;
+	bool cut; /* the first part of a cut is sent */
 };
 
 static void append(struct buffer *b, const uint8_t *bytes, size_t size)
@@ -136,10 +137,10 @@ void link_flush(struct link *l)
 		return;
 	switch (l->open ? l->segments : SEGMENT_whole) {
 	case SEGMENT_random:
-		if (l->out.size < 4096)
+		/* The rest of a cut goes with the next tick, together with what came meanwhile. */
+		if (!l->cut)
 			push_out(l, 1 + (size_t)prng_below(l->chance, l->out.size));
-		else
-			push_out(l, l->out.size);
+		l->cut = l->out.size > 0;
 		break;
 	case SEGMENT_byte:
 		push_bytes(l);
@@ -162,10 +163,8 @@ void link_tick(struct link *l)
 	if (l->segments == SEGMENT_merged && ++l->held_ticks < MERGE_TICKS)
 		return;
 	l->held_ticks = 0;
-	if (l->segments == SEGMENT_merged)
-		push_out(l, l->out.size);
-	else
-		link_flush(l);
+	l->cut = false;
+	push_out(l, l->out.size);
 }
 
 static void drain_tls(struct link *l)

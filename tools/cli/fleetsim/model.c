@@ -194,6 +194,9 @@ static void run_engine(struct model *m, double wheel_kw, struct engine *e)
 	e->rpm = (standing ? 600 : gear_rpm(m->speed)) + 4 * prng_noise(&m->chance);
 	e->overrun = !standing && wheel_kw < -4 && e->rpm > 900;
 	e->brake_kw = clamp((wheel_kw > 0 ? wheel_kw : 0) + (standing ? 4 : 6), 0, m->rated_kw);
+	/* The driver shifts down where the torque does not suffice. */
+	const double slowest_rpm = e->brake_kw * 9549.3 / m->reference_nm;
+	e->rpm = e->rpm > slowest_rpm ? e->rpm : slowest_rpm;
 	m->load = e->overrun ? 0 : e->brake_kw / m->rated_kw;
 	const double slack = 1 - m->load;
 	const double idle_kgph = 0.13 * m->displacement_l * e->rpm / 600;
@@ -249,12 +252,12 @@ static void after_treatment(struct model *m, const struct engine *e, struct read
 {
 	const double exhaust_kgph = e->air_kgph + e->fuel_kgph;
 	const double fuel_lph = e->fuel_kgph / 0.84;
-	double target = e->overrun ? 30 : (m->speed < 0.5 ? 320 : 430 + 700 * m->load);
+	double target = e->overrun ? 30 : (m->speed < 0.5 ? 320 : 440 + 640 * m->load);
 
 	heat(m, e, exhaust_kgph);
 	load_filter(m, e);
 	/* Slow drift of the sensor plus its own flutter; both bounded. */
-	m->nox_drift += (0.02 * prng_noise(&m->chance) - 0.02 * m->nox_drift);
+	m->nox_drift += (0.012 * prng_noise(&m->chance) - 0.02 * m->nox_drift);
 	m->nox_noise += (target * m->nox_scale * (1 + m->nox_drift) - m->nox_noise) * 0.5;
 	const double up = clamp(m->nox_noise + 3 * prng_noise(&m->chance), 0, 2500);
 	const double down = up * (1 - scr_efficiency(m)) + 2 * prng_noise(&m->chance);

@@ -117,12 +117,10 @@ struct parcel *parcel_split(struct parcel *p)
 	return parcel_trim(second);
 }
 
-size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck, uint8_t command,
-		    int64_t sent_at, uint8_t *buf, size_t size)
+size_t truck_frame(const struct truck_plan *truck, uint8_t command, size_t unit_size, uint8_t *buf,
+		   size_t size)
 {
 	const struct dialect *d = truck->dialect;
-	struct unit_writer w;
-	struct sample s;
 	struct frame f = {
 		.start = d->start,
 		.header = d->header,
@@ -132,17 +130,27 @@ size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck, uint
 		.software_version = d->version,
 		.encryption = 1,
 		.unit = buf + FRAME_HEAD_SIZE,
+		.unit_size = unit_size,
 	};
 
-	assert(size > FRAME_HEAD_SIZE);
 	memcpy(f.vin, truck->vin, sizeof(f.vin));
-	unit_start(&w, d->layout, d->layout == LAYOUT_C ? sent_at : p->first, p->serial,
+	const size_t n = frame_encode(&f, buf, size);
+	assert(n > 0);
+	return n;
+}
+
+size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck, uint8_t command,
+		    int64_t sent_at, uint8_t *buf, size_t size)
+{
+	const enum layout layout = truck->dialect->layout;
+	struct unit_writer w;
+	struct sample s;
+
+	assert(size > FRAME_HEAD_SIZE);
+	unit_start(&w, layout, layout == LAYOUT_C ? sent_at : p->first, p->serial,
 		   buf + FRAME_HEAD_SIZE, size - FRAME_HEAD_SIZE - 1);
 	for (size_t at = 0; next_sample(p, &at, &s);)
 		unit_block(&w, s.type, s.at, p->serial, s.body, s.size);
 	assert(!w.failed);
-	f.unit_size = w.size;
-	const size_t n = frame_encode(&f, buf, size);
-	assert(n > 0);
-	return n;
+	return truck_frame(truck, command, w.size, buf, size);
 }

@@ -51,4 +51,8 @@ struct parcel *parcel_split(struct parcel *p);
 size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck, uint8_t command,
 		    int64_t sent_at, uint8_t *buf, size_t size);
 
+/* A frame of the truck around the unit of unit_size bytes that stands at buf + FRAME_HEAD_SIZE. */
+size_t truck_frame(const struct truck_plan *truck, uint8_t command, size_t unit_size, uint8_t *buf,
+		   size_t size);
+
 #endif

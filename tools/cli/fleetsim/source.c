@@ -73,9 +73,10 @@ static void make_vin(uint64_t fleet, unsigned index, struct prng *chance, char v
 
 	for (unsigned i = 0; i < sizeof(middle); i++)
 		middle[i] = letters[prng_below(chance, sizeof(letters) - 1)];
+	const char *maker = makers[prng_below(chance, 5)];
+	const char year = "LMNPRST"[prng_below(chance, 7)];
 	/* The last six digits count the fleet's trucks, so that no VIN comes twice. */
-	snprintf(vin, VIN_SIZE + 1, "%s%.5s0%c%c%06u", makers[prng_below(chance, 5)], middle,
-		 "LMNPRST"[prng_below(chance, 7)], middle[5],
+	snprintf(vin, VIN_SIZE + 1, "%s%.5s0%c%c%06u", maker, middle, year, middle[5],
 		 (unsigned)((fleet + index) % 1000000));
 	vin[8] = vin_check(vin);
 }

@@ -121,26 +121,6 @@ static void make(struct terminal *t)
 
 /* ---- frames that carry no samples ---- */
 
-static size_t control_frame(struct terminal *t, uint8_t command, size_t unit_size, uint8_t *buf,
-			    size_t size)
-{
-	const struct dialect *d = t->plan.dialect;
-	struct frame f = { .start = d->start,
-			   .header = d->header,
-			   .protocol = d->protocol,
-			   .command = command,
-			   .answer = ANSWER_COMMAND,
-			   .software_version = d->version,
-			   .encryption = 1,
-			   .unit = buf + FRAME_HEAD_SIZE,
-			   .unit_size = unit_size };
-
-	memcpy(f.vin, t->plan.vin, sizeof(f.vin));
-	const size_t n = frame_encode(&f, buf, size);
-	assert(n > 0);
-	return n;
-}
-
 static void send_bytes(struct terminal *t, const uint8_t *bytes, size_t size)
 {
 	t->shared->tally->sent_bytes += size;
@@ -162,7 +142,7 @@ static void send_control(struct terminal *t, uint8_t command, bool answered)
 		n = unit_logout(at, t->login_serial, unit, room);
 	else
 		awaited = WIRE_TIME_NONE;
-	n = control_frame(t, command, n, buf, sizeof(buf));
+	n = truck_frame(&t->plan, command, n, buf, sizeof(buf));
 	if (answered)
 		outbox_sent_other(&t->outbox, command, awaited, t->shared->now_us);
 	send_bytes(t, buf, n);
@@ -210,6 +190,25 @@ static void go_online(struct terminal *t)
 		send_control(t, COMMAND_HEARTBEAT, true);
 }
 
+/*
+ * Single bytes are dear: few trucks, and only until the first answer.  Who waits for each answer
+ * has never two frames to merge.
+ */
+static void choose_cuts(struct terminal *t)
+{
+	static const enum segments cuts[] = { SEGMENT_whole, SEGMENT_random, SEGMENT_merged };
+	const enum segments drawn = cuts[t->plan.index % 3];
+	const bool one_by_one = t->outbox.answered && t->outbox.window == 1;
+
+	if (!t->shared->cuts)
+		return;
+	if (t->plan.index % 16 == 7)
+		link_cut(t->link, SEGMENT_byte, &t->chance);
+	else
+		link_cut(t->link, drawn == SEGMENT_merged && one_by_one ? SEGMENT_random : drawn,
+			 &t->chance);
+}
+
 static void on_opened(void *arg)
 {
 	struct terminal *t = arg;
@@ -219,15 +218,7 @@ static void on_opened(void *arg)
 	t->shared->tally->reconnects += t->was_online;
 	t->shared->tally->logins++;
 	t->login_serial = (uint16_t)(t->login_serial % 65531 + 1);
-	if (t->shared->cuts) {
-		/* Single bytes are dear: few trucks, and only until the first answer or sync. */
-		static const enum segments cuts[] = {
-			SEGMENT_whole,	SEGMENT_whole, SEGMENT_random,
-			SEGMENT_merged, SEGMENT_whole, SEGMENT_random
-		};
-		const unsigned n = t->plan.index % 6;
-		link_cut(t->link, t->plan.index % 16 == 7 ? SEGMENT_byte : cuts[n], &t->chance);
-	}
+	choose_cuts(t);
 	send_control(t, COMMAND_LOGIN, t->plan.dialect->login_answered);
 	if (t->link == NULL)
 		return;
@@ -472,11 +463,6 @@ void terminal_tick(struct terminal *t)
 	const uint32_t owed = outbox_owed(&t->outbox);
 	s->owed += (int64_t)owed - t->owed_before;
 	t->owed_before = owed;
-}
-
-bool terminal_done(const struct terminal *t)
-{
-	return t->state == TERMINAL_DONE;
 }
 
 void terminal_init(struct terminal *t, struct terminal_shared *shared, unsigned index,

@@ -38,7 +38,7 @@ enum terminal_state {
 	TERMINAL_GREETING,
 	TERMINAL_ONLINE,
 	TERMINAL_LEAVING,
-	TERMINAL_DONE,
+	TERMINAL_DONE, /* everything made is with the platform, and good-bye is said */
 	TERMINAL_STATE_COUNT
 };
 
@@ -78,8 +78,5 @@ void terminal_tick(struct terminal *t);
 
 /* Connects already, so that the drive starts with a session. */
 void terminal_early(struct terminal *t);
-
-/* Everything made is with the platform, and the terminal has said good-bye. */
-bool terminal_done(const struct terminal *t);
 
 #endif

@@ -31,18 +31,6 @@ struct check {
 	unsigned shown;
 };
 
-/* A finding before this time of driving would be luck; after it, each seed that was tried has one.
- */
-int64_t verify_needed_s(enum kind kind)
-{
-	static const int64_t needed_s[KIND_COUNT] = {
-		[KIND_nox_high] = 7200,	       [KIND_dpf_missing] = 10800,
-		[KIND_reagent_unused] = 21300, [KIND_mil_nox_dtc] = 900,
-		[KIND_sensor_invalid] = 7200,
-	};
-	return needed_s[kind];
-}
-
 /* ---- the database, which may be away for a while ---- */
 
 static bool connected(struct check *c)
