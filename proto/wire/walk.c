@@ -280,7 +280,7 @@ static bool read_block(struct walk *w)
  */
 static bool split_signature_2025(struct walk *w)
 {
-	for (struct reader r = w->r; r.left > 0; reader_bytes(&r, 1)) {
+	for (struct reader r = w->r; r.left > 0 && !r.failed; reader_bytes(&r, 1)) {
 		if (*r.p != SIGNATURE_2025 || !take_signature_2025(w, r))
 			continue;
 		w->ret->signed_bytes = w->start;

@@ -517,11 +517,26 @@ static void test_position(void **state)
 	assert_true(info_position(position, body, &lon, &lat));
 }
 
+/* Method: every size below one block, in every header; a short unit once looped for ever. */
+static void test_short_units(void **state)
+{
+	(void)state;
+	memset(unit, 0xFF, 64);
+	for (size_t size = 0; size < 16; size++) {
+		for (int layout = LAYOUT_UNKNOWN; layout < LAYOUT_COUNT; layout++) {
+			const struct frame f = sample_frame_of((enum layout)layout, COMMAND_REALTIME);
+
+			assert_int_equal(decode_as(f, size, (enum layout)layout), VERDICT_BAD_UNIT);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_layout_is_read_back),
 		cmocka_unit_test(test_every_cut_is_refused),
+		cmocka_unit_test(test_short_units),
 		cmocka_unit_test(test_records_are_one_second_apart),
 		cmocka_unit_test(test_undecidable_unit),
 		cmocka_unit_test(test_signature),
