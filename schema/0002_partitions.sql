@@ -32,7 +32,7 @@ BEGIN
       IF to_regclass('public.' || name) IS NULL THEN
         start := d::timestamp AT TIME ZONE 'Asia/Shanghai';
         stop := (d + 1)::timestamp AT TIME ZONE 'Asia/Shanghai';
-        EXECUTE format('CREATE TABLE public.%I (LIKE public.track INCLUDING DEFAULTS INCLUDING STORAGE)', name);
+        EXECUTE format('CREATE TABLE public.%I (LIKE public.track INCLUDING DEFAULTS INCLUDING STORAGE INCLUDING CONSTRAINTS)', name);
         EXECUTE format('WITH moved AS (DELETE FROM public.track_odd WHERE at >= $1 AND at < $2 RETURNING *) '
                        'INSERT INTO public.%I SELECT * FROM moved', name) USING start, stop;
         EXECUTE format('ALTER TABLE public.track ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',

@@ -1,0 +1,441 @@
+/* The store end to end: a real spool, a real database, and what comes out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "test/store/fixture.h"
+
+enum { NOON = 12 * 3600, DRIVE_S = 1500 };
+
+static void feed_drive(struct fixture *f, unsigned truck, int64_t at, unsigned seconds)
+{
+	for (unsigned i = 0; i < seconds; i += 10) {
+		const struct bytes frame = truck_report(truck, COMMAND_REALTIME, at + i, 10);
+
+		fixture_feed(f, &frame, at + i + 11, VERDICT_ACCEPTED);
+	}
+}
+
+static void assert_stored(struct fixture *f, struct samples *expected)
+{
+	struct samples stored;
+
+	fixture_samples(f, &stored);
+	assert_samples(&stored, expected);
+}
+
+/* Method: two trucks drive, one of them dirty; everything that follows from it is looked up. */
+static void test_frames_become_rows_and_findings(void **state)
+{
+	struct fixture f;
+	struct samples expected = { 0 };
+	struct bytes frame;
+
+	(void)state;
+	fixture_open(&f);
+	frame = truck_login(1, BASE_AT + NOON - 5, 1);
+	fixture_feed(&f, &frame, BASE_AT + NOON - 4, VERDICT_ACCEPTED);
+	for (unsigned truck = 1; truck <= 2; truck++) {
+		feed_drive(&f, truck, BASE_AT + NOON, DRIVE_S);
+		samples_expect(&expected, truck, BASE_AT + NOON, DRIVE_S);
+	}
+	fixture_store_all(&f);
+	assert_stored(&f, &expected);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 2 * DRIVE_S / 10);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track_odd"), 0);
+	assert_int_equal(
+		fixture_number(&f,
+			       "SELECT count(*) FROM track_20261120 WHERE lon_e6 IS NOT NULL AND "
+			       "nox_mg > 0 AND sample_count = 10 AND span_s = 9"),
+		2 * DRIVE_S / 10);
+	assert_int_equal(
+		fixture_number(&f, "SELECT count(*) FROM vehicle WHERE state = 'provisional'"), 2);
+	assert_int_equal(
+		fixture_number(&f,
+			       "SELECT count(*) FROM terminal WHERE layout = 1 AND protocol = 1"),
+		2);
+	assert_int_equal(
+		fixture_number(&f, "SELECT count(*) FROM terminal WHERE iccid LIKE '8986%'"), 1);
+	assert_int_equal(
+		fixture_number(&f, "SELECT count(*) FROM terminal_event WHERE kind = 'login'"), 1);
+	assert_int_equal(fixture_number(&f, "SELECT sum(samples) FROM vehicle_day"), 2 * DRIVE_S);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM passage WHERE route_id = 7"), 2);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM finding"), 1);
+	assert_int_equal(
+		fixture_number(&f,
+			       "SELECT count(*) FROM finding JOIN vehicle v ON v.id = vehicle_id "
+			       "WHERE vin = 'LTEST000000000001' AND rule_id = 'nox_high' AND "
+			       "revision = 1 AND finding.state = 'open' AND division_id = 211302"),
+		1);
+	/* Evidence: each frame of the finding and of the minute before it, byte for byte. */
+	assert_int_equal(
+		fixture_number(&f, "SELECT count(*) FROM track t JOIN finding g USING (vehicle_id) "
+				   "WHERE t.at BETWEEN from_at - interval '60 s' AND to_at"),
+		fixture_number(&f, "SELECT count(*) FROM evidence WHERE substr(raw, 1, 2) = '##'"));
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM assess_snapshot"), 2);
+	assert_int_equal(metrics_read(f.metrics, METRIC_store_samples_total), 2 * DRIVE_S);
+	assert_int_equal(metrics_read(f.metrics, METRIC_assess_findings_total), 1);
+	fixture_close(&f);
+}
+
+/* Method: the same frame as 02 and as 03, within a batch and after a restart. */
+static void test_resend_is_one_row(void **state)
+{
+	const int64_t at = BASE_AT + NOON;
+	struct fixture f;
+	struct samples expected = { 0 };
+
+	(void)state;
+	fixture_open(&f);
+	for (int round = 0; round < 2; round++) {
+		for (uint8_t command = COMMAND_REALTIME; command <= COMMAND_SUPPLEMENT; command++) {
+			const struct bytes frame = truck_report(1, command, at, 10);
+
+			fixture_feed(&f, &frame, at + 11, VERDICT_ACCEPTED);
+		}
+		fixture_store_all(&f);
+	}
+	samples_expect(&expected, 1, at, 10);
+	assert_stored(&f, &expected);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 1);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM quarantine"), 0);
+	assert_int_equal(fixture_number(&f, "SELECT revision FROM vehicle_day"), 1);
+	assert_int_equal(metrics_read(f.metrics, METRIC_store_duplicate_samples_total), 30);
+	fixture_close(&f);
+}
+
+/* Method: a supplement cut at other seconds than the frames that were lost: only what is new is
+ * stored. */
+static void test_regrouped_supplement_adds_only_new_seconds(void **state)
+{
+	const int64_t at = BASE_AT + NOON;
+	struct fixture f;
+	struct samples expected = { 0 };
+	struct bytes frame;
+
+	(void)state;
+	fixture_open(&f);
+	feed_drive(&f, 1, at, 30);
+	feed_drive(&f, 1, at + 60, 30);
+	frame = truck_report(1, COMMAND_SUPPLEMENT, at + 25, 40); /* 25 .. 64; new are 30 .. 59 */
+	fixture_feed(&f, &frame, at + 200, VERDICT_ACCEPTED);
+	fixture_store_all(&f);
+	samples_expect(&expected, 1, at, 90);
+	assert_stored(&f, &expected);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 7);
+	assert_int_equal(fixture_number(&f, "SELECT sum(sample_count) FROM track"), 90);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track WHERE quirks & 256 <> 0"),
+			 1);
+	assert_int_equal(fixture_number(&f, "SELECT samples FROM vehicle_day"), 90);
+	fixture_close(&f);
+}
+
+/* Method: other bytes for a second that is stored: the first stay, the frame is set aside. */
+static void test_conflict_keeps_the_first(void **state)
+{
+	const int64_t at = BASE_AT + NOON;
+	uint8_t unit[64], body[STREAM_SIZE];
+	struct fixture f;
+	struct samples expected = { 0 };
+	struct unit_writer w;
+	struct bytes frame;
+
+	(void)state;
+	fixture_open(&f);
+	feed_drive(&f, 1, at, 20);
+	truck_body(2, at + 5, body);
+	unit_start(&w, LAYOUT_A, at + 5, 1, unit, sizeof(unit));
+	unit_block(&w, INFO_STREAM, at + 5, 1, body, sizeof(body));
+	frame = truck_unit(1, COMMAND_REALTIME, unit, w.size);
+	fixture_feed(&f, &frame, at + 30, VERDICT_ACCEPTED);
+	fixture_store_all(&f);
+	samples_expect(&expected, 1, at, 20);
+	assert_stored(&f, &expected);
+	assert_int_equal(
+		fixture_number(&f, "SELECT count(*) FROM quarantine WHERE reason = 'conflict' AND "
+				   "sqlstate IS NULL AND vin = 'LTEST000000000001'"),
+		1);
+	fixture_close(&f);
+}
+
+/* Method: OBD reports in seconds that stream frames have told of, before and after; none is lost.
+ */
+static void test_types_share_a_second(void **state)
+{
+	const int64_t at = BASE_AT + NOON;
+	struct fixture f;
+	struct bytes frame;
+
+	(void)state;
+	fixture_open(&f);
+	for (int round = 0; round < 2; round++) {
+		frame = truck_obd(1, at + 100 * round, true); /* first of its second */
+		fixture_feed(&f, &frame, at + 300, VERDICT_ACCEPTED);
+		feed_drive(&f, 1, at + 100 * round, 20);
+		frame = truck_obd(1, at + 100 * round + 19, true); /* behind, in the last second */
+		fixture_feed(&f, &frame, at + 300, VERDICT_ACCEPTED);
+		frame = truck_obd(1, at + 100 * round + 10,
+				  true); /* late, in a second where a row begins */
+		fixture_feed(&f, &frame, at + 300, VERDICT_ACCEPTED);
+		fixture_feed(&f, &frame, at + 301, VERDICT_ACCEPTED);
+		fixture_store_all(&f);
+	}
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 10);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track WHERE part = 1"), 4);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM quarantine"), 0);
+	assert_int_equal(fixture_number(&f, "SELECT samples FROM vehicle_day"), 40);
+	assert_int_equal(
+		fixture_number(
+			&f, "SELECT count(*) FROM obd_state WHERE mil AND dtc[1] LIKE 'SPN%' AND "
+			    "last_at - first_at = interval '119 s'"),
+		1);
+	assert_int_equal(
+		fixture_number(&f, "SELECT count(*) FROM finding WHERE rule_id = 'mil_nox_dtc'"),
+		1);
+	fixture_close(&f);
+}
+
+/* Method: one frame from 23:59:55 to 00:00:05. */
+static void test_midnight_splits_the_day_but_not_the_row(void **state)
+{
+	const int64_t midnight = BASE_AT + 86400;
+	struct fixture f;
+	struct samples expected = { 0 };
+	struct bytes frame;
+
+	(void)state;
+	fixture_open(&f);
+	feed_drive(&f, 1, midnight - 25, 40);
+	frame = truck_report(1, COMMAND_SUPPLEMENT, midnight - 5, 10); /* stored already */
+	fixture_feed(&f, &frame, midnight + 30, VERDICT_ACCEPTED);
+	fixture_store_all(&f);
+	samples_expect(&expected, 1, midnight - 25, 40);
+	assert_stored(&f, &expected);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 4);
+	assert_int_equal(fixture_number(&f, "SELECT samples FROM vehicle_day ORDER BY day LIMIT 1"),
+			 25);
+	assert_int_equal(
+		fixture_number(&f, "SELECT samples FROM vehicle_day ORDER BY day DESC LIMIT 1"),
+		15);
+	/* What a fold from the table makes of it is the same. */
+	fixture_execute(&f, "DELETE FROM assess_snapshot; DELETE FROM vehicle_day");
+	frame = truck_report(1, COMMAND_REALTIME, midnight + 15, 10);
+	fixture_feed(&f, &frame, midnight + 40, VERDICT_ACCEPTED);
+	fixture_store_all(&f);
+	assert_int_equal(fixture_number(&f, "SELECT samples FROM vehicle_day"), 25);
+	fixture_close(&f);
+}
+
+/* Method: a clock in the year 2000: kept, twice the same once, assessed never. */
+static void test_faulty_clock_is_kept_and_not_assessed(void **state)
+{
+	struct fixture f;
+	struct bytes frame;
+
+	(void)state;
+	fixture_open(&f);
+	for (int i = 0; i < 2; i++) {
+		frame = truck_report(1, COMMAND_REALTIME, 946684800, 10);
+		fixture_feed(&f, &frame, BASE_AT + NOON, VERDICT_ACCEPTED);
+		frame = truck_report(1, COMMAND_REALTIME, 946684800,
+				     9); /* the next start of the truck */
+		fixture_feed(&f, &frame, BASE_AT + NOON, VERDICT_ACCEPTED);
+		feed_drive(&f, 1, BASE_AT + NOON + 20 * i, 20);
+	}
+	fixture_store_all(&f);
+	assert_int_equal(
+		fixture_number(&f, "SELECT count(*) FROM track_odd WHERE quirks & 32 <> 0"), 2);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 6);
+	assert_int_equal(fixture_number(&f, "SELECT sum(samples) FROM vehicle_day"), 40);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM vehicle_day"), 1);
+	fixture_close(&f);
+}
+
+/* Method: refused frames of every verdict, and bytes that are no record. */
+static void test_refused_frames_go_to_quarantine(void **state)
+{
+	struct fixture f;
+	struct bytes frame = truck_report(1, COMMAND_REALTIME, BASE_AT + NOON, 10);
+
+	(void)state;
+	fixture_open(&f);
+	for (unsigned v = 1; v < VERDICT_COUNT; v++)
+		fixture_feed(&f, &frame, BASE_AT + NOON, (enum verdict)v);
+	frame.bytes[0] = 'X';
+	fixture_feed(&f, &frame, BASE_AT + NOON, VERDICT_ACCEPTED);
+	fixture_store_all(&f);
+	assert_int_equal(fixture_number(&f, "SELECT count(DISTINCT reason) FROM quarantine"),
+			 VERDICT_COUNT);
+	assert_int_equal(
+		fixture_number(&f,
+			       "SELECT count(*) FROM quarantine WHERE vin = 'LTEST000000000001'"),
+		VERDICT_COUNT - 1);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM vehicle"), 0);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 0);
+	fixture_close(&f);
+}
+
+/* Method: the database refuses three of two hundred frames, and a VIN; all others get in. */
+static void test_poison_is_bisected(void **state)
+{
+	struct fixture f;
+	struct samples expected = { 0 };
+	struct bytes frame;
+
+	(void)state;
+	fixture_open(&f);
+	fixture_execute(&f, "ALTER TABLE track ADD CONSTRAINT poison CHECK (vehicle_id <> 2 OR "
+			    "extract(minute FROM "
+			    "at) <> 5 OR extract(second FROM at) < 30)");
+	fixture_execute(
+		&f, "ALTER TABLE vehicle ADD CONSTRAINT poison CHECK (vin <> 'LTEST000000000009')");
+	fixture_execute(
+		&f,
+		"INSERT INTO vehicle (vin) VALUES ('LTEST000000000001'), ('LTEST000000000002')");
+	frame = truck_report(9, COMMAND_REALTIME, BASE_AT + NOON, 10);
+	fixture_feed(&f, &frame, BASE_AT + NOON + 11, VERDICT_ACCEPTED);
+	for (unsigned truck = 1; truck <= 2; truck++) {
+		feed_drive(&f, truck, BASE_AT + NOON, 1000);
+		samples_expect(&expected, truck, BASE_AT + NOON, truck == 1 ? 1000 : 330);
+	}
+	samples_expect(&expected, 2, BASE_AT + NOON + 360, 640);
+	fixture_store_all(&f);
+	assert_stored(&f, &expected);
+	assert_int_equal(
+		fixture_number(&f, "SELECT count(*) FROM quarantine WHERE reason = 'database' AND "
+				   "sqlstate = '23514'"),
+		4);
+	assert_int_equal(fixture_number(&f, "SELECT sum(samples) FROM vehicle_day"), 1970);
+	/* And a restart from the snapshot knows that they are not there. */
+	feed_drive(&f, 2, BASE_AT + NOON + 1000, 10);
+	fixture_execute(&f, "UPDATE ingest_position SET snapshot_position = 0");
+	fixture_execute(&f, "DELETE FROM assess_snapshot");
+	fixture_store_all(&f);
+	assert_int_equal(fixture_number(&f, "SELECT sum(samples) FROM vehicle_day"), 1980);
+	fixture_close(&f);
+}
+
+/* Method: what grows in order stays revision 1; what late data change is superseded. */
+static void test_late_data_supersede(void **state)
+{
+	const int64_t at = BASE_AT + NOON;
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	feed_drive(&f, 1, at, DRIVE_S);
+	fixture_store_all(&f);
+	feed_drive(&f, 1, at + DRIVE_S, 300);
+	fixture_store_all(&f);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM finding"), 1);
+	assert_int_equal(fixture_number(&f, "SELECT revision FROM finding"), 1);
+	assert_int_equal(fixture_number(&f, "SELECT revision FROM vehicle_day"), 1);
+	feed_drive(&f, 1, at - 600, 600); /* earlier than all */
+	fixture_store_all(&f);
+	assert_int_equal(
+		fixture_number(&f, "SELECT count(*) FROM finding WHERE state = 'superseded' AND "
+				   "revision = 1"),
+		1);
+	assert_int_equal(fixture_number(&f, "SELECT revision FROM finding WHERE state = 'open'"),
+			 2);
+	assert_int_equal(fixture_number(&f, "SELECT revision FROM vehicle_day"), 2);
+	assert_int_equal(fixture_number(&f, "SELECT samples FROM vehicle_day"), DRIVE_S + 900);
+	assert_true(metrics_read(f.metrics, METRIC_assess_days_reassessed_total) > 0);
+	fixture_close(&f);
+}
+
+/* Method: more vehicle-days than fit in memory, touched round after round. */
+static void test_bounded_days_in_memory(void **state)
+{
+	struct fixture f;
+	char *bounded, *roomy;
+
+	(void)state;
+	fixture_open(&f);
+	for (unsigned round = 0; round < 20; round++)
+		for (unsigned truck = 1; truck <= 12; truck++)
+			feed_drive(&f, truck, BASE_AT + NOON + round * 30, 30);
+	f.config.assess_vehicles = 5;
+	f.config.store_batch_frames = 7;
+	fixture_store_all(&f);
+	bounded = fixture_derived(&f);
+	fixture_new_database(&f);
+	f.config.assess_vehicles = 1000;
+	fixture_store_all(&f);
+	roomy = fixture_derived(&f);
+	assert_string_equal(bounded, roomy);
+	free(bounded);
+	free(roomy);
+	fixture_close(&f);
+}
+
+/* Method: another spool beside a database that has stored more: refused, nothing is skipped. */
+static void test_replaced_spool_is_refused(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	feed_drive(&f, 1, BASE_AT + NOON, 100);
+	fixture_execute(&f, "INSERT INTO ingest_position VALUES (1, 1000000000, 1000000000)");
+	fixture_store_open(&f);
+	store_close(f.store, 500);
+	f.store = NULL;
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 0);
+	assert_int_equal(fixture_number(&f, "SELECT position FROM ingest_position"), 1000000000);
+	fixture_close(&f);
+}
+
+/* Method: what the event loops ask, before and after the registry is there. */
+static void test_registry(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	fixture_execute(
+		&f, "INSERT INTO vehicle (vin, state) VALUES ('LTEST000000000005', 'registered'), "
+		    "('LTEST000000000006', 'retired')");
+	feed_drive(&f, 1, BASE_AT + NOON, 20);
+	fixture_store_open(&f);
+	fixture_wait_stored(&f);
+	assert_int_equal(store_vehicle(f.store, "LTEST000000000001"), VEHICLE_KNOWN);
+	assert_int_equal(store_vehicle(f.store, "LTEST000000000005"), VEHICLE_KNOWN);
+	assert_int_equal(store_vehicle(f.store, "LTEST000000000006"), VEHICLE_UNKNOWN);
+	assert_int_equal(store_vehicle(f.store, "LTEST000000000007"), VEHICLE_UNKNOWN);
+	assert_int_equal(store_layout(f.store, "LTEST000000000001"), LAYOUT_A);
+	assert_int_equal(store_layout(f.store, "LTEST000000000005"), LAYOUT_UNKNOWN);
+	fixture_store_close(&f);
+	f.gateway[0] = '\0';
+	strcpy(f.gateway, "host=/nowhere");
+	fixture_store_open(&f);
+	assert_int_equal(store_vehicle(f.store, "LTEST000000000001"), VEHICLE_REGISTRY_NOT_LOADED);
+	store_close(f.store, 100);
+	f.store = NULL;
+	fixture_close(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_frames_become_rows_and_findings),
+		cmocka_unit_test(test_resend_is_one_row),
+		cmocka_unit_test(test_regrouped_supplement_adds_only_new_seconds),
+		cmocka_unit_test(test_conflict_keeps_the_first),
+		cmocka_unit_test(test_types_share_a_second),
+		cmocka_unit_test(test_midnight_splits_the_day_but_not_the_row),
+		cmocka_unit_test(test_faulty_clock_is_kept_and_not_assessed),
+		cmocka_unit_test(test_refused_frames_go_to_quarantine),
+		cmocka_unit_test(test_poison_is_bisected),
+		cmocka_unit_test(test_late_data_supersede),
+		cmocka_unit_test(test_bounded_days_in_memory),
+		cmocka_unit_test(test_replaced_spool_is_refused),
+		cmocka_unit_test(test_registry),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
