@@ -19,7 +19,7 @@ struct cancel_work {
 	PGcancel *cancel;
 };
 
-static void link_ready(uv_poll_t *watch, int status, int events);
+static void link_ready(uv_poll_t *handle, int status, int events);
 
 /* ---- watching a socket ---- */
 

@@ -38,16 +38,16 @@ struct request;
 
 struct route {
 	const char *path; /* template: /api/v1/vehicles/{vin} */
-	bool open;	  /* no token needed */
+	const char *doc;
+	const char *types[ROUTE_TYPES_MAX]; /* content types, the default first */
 	/* Starts the answer; ends in request_reply() now or later. */
 	void (*start)(struct request *r);
 	/* Values are the parameters in order, and the link to this request if paged. */
 	const char *sql;
-	bool paged;
-	unsigned timeout_ms;
-	const char *types[ROUTE_TYPES_MAX]; /* content types, the default first */
 	const char *missing; /* detail of 404 when the statement gives NULL or no row */
-	const char *doc;
+	unsigned timeout_ms;
+	bool open; /* no token needed */
+	bool paged;
 	struct parameter parameters[ROUTE_PARAMETERS_MAX + 1]; /* ends with name NULL */
 };
 

@@ -298,7 +298,7 @@ static int listen_on(const char *address, int *ret, struct error *err)
 
 static int address_text(int fd, char *out, size_t size, struct error *err)
 {
-	struct sockaddr_storage a;
+	struct sockaddr_storage a = { 0 };
 	socklen_t n = sizeof(a);
 	char host[64], port[8];
 
@@ -310,7 +310,8 @@ static int address_text(int fd, char *out, size_t size, struct error *err)
 	return 0;
 }
 
-static void daemon_log(void *cls, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void daemon_log(void *cls, const char *format,
+							     va_list args)
 {
 	char message[400], text[400];
 
