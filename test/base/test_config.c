@@ -119,11 +119,12 @@ static void test_all_faults_come_at_once(void **state)
 
 static void test_more_faults_than_room_are_cut(void **state)
 {
-	char text[8192] = "[gateway]\n";
+	char text[8192];
+	size_t n = (size_t)snprintf(text, sizeof(text), "[gateway]\n");
 
 	(void)state;
 	for (int i = 0; i < 200; i++)
-		strcat(text, "unknown_key_number = 1\n");
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "unknown_key_number = 1\n");
 	refused(text, ":2: key");
 	assert_true(strlen(err.text) < sizeof(err.text));
 }

@@ -71,13 +71,15 @@ class Gateway:
                 for key, value in keys.items():
                     print(f"{key} = {value}", file=f)
 
-    def start(self):
+    def start(self, *prefix):
+        """prefix: a program that runs ours, such as strace."""
         self.write_config()
         ports = os.path.join(self.run_dir, f"gateway-{self.ident}.ports")
         if os.path.exists(ports):
             os.unlink(ports)
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([BINARY, "--config", self.config_path], stderr=log)
+            self.process = subprocess.Popen([*prefix, BINARY, "--config", self.config_path],
+                                            stderr=log, start_new_session=True)
         await_that("the ports file, or the end",
                    lambda: os.path.exists(ports) or self.process.poll() is not None)
         if self.process.poll() is not None:
@@ -92,6 +94,14 @@ class Gateway:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def kill(self):
+        """All of it, a program in front of ours too."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
 
     def stop(self):
         """Ends it in order; the exit code."""
@@ -188,10 +198,10 @@ class GatewayTest(unittest.TestCase):
         self.addCleanup(self._end)
         self.now = int(time.time())
 
-    def gateway(self, ident=1, **sections):
+    def gateway(self, ident=1, prefix=(), **sections):
         g = Gateway(self.folder, ident, **sections)
         self.gateways.append(g)
-        return g.start()
+        return g.start(*prefix)
 
     def client(self, gateway, *arguments, **keywords):
         c = Client(gateway, *arguments, **keywords)
@@ -202,9 +212,8 @@ class GatewayTest(unittest.TestCase):
         for c in self.clients:
             c.close()
         for g in self.gateways:
-            if g.process is not None and g.process.poll() is None:
-                g.process.kill()
-                g.process.wait()
+            if g.process is not None:
+                g.kill()
         for g in self.gateways:
             if os.path.exists(g.log_path):
                 log = g.log()

@@ -1,5 +1,6 @@
 """Start, reload, stop, and several processes on one port."""
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -112,13 +113,37 @@ class Life(GatewayTest):
         c = self.logged_in(g)
         c.send(*[wire.report_c(self.now + n, vin=self.vin(1)) for n in range(200)])
         answered = [c.frame() for _ in range(100)]
-        g.process.kill()
+        g.kill()
         answered += c.rest()
-        g.process.wait()
         g.start()
         self.logged_in(g)
         self.assertEqual(g.stop(), 0)
         self.assertGreaterEqual(len(g.records()), 2 + len(answered))
+
+    def injected(self, fault):
+        """strace that does something to the spool's write of a batch."""
+        if shutil.which("strace") is None:
+            self.skipTest("strace: absent")
+        return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pwritev",
+                "-e", f"inject=pwritev:{fault}"]
+
+    def test_no_answer_leaves_before_the_spool_is_done(self):
+        g = self.gateway(prefix=self.injected("delay_exit=1500000:when=2"))
+        c = self.logged_in(g)
+        c.send(wire.report_c(self.now, vin=self.vin(1)))
+        self.assertTrue(c.silent(1))
+        self.assertEqual(c.frame()[1:], (2, OK))
+
+    def test_a_failed_spool_is_silence_and_exit_70(self):
+        g = self.gateway(prefix=self.injected("error=EIO:when=3"))
+        c = self.logged_in(g)
+        self.assertEqual(c.send(wire.report_c(self.now, vin=self.vin(1))).frame()[1:], (2, OK))
+        self.assertIsNone(c.send(wire.report_c(self.now, vin=self.vin(1))).frame())
+        self.assertEqual(g.process.wait(20), 70)
+        self.assertIn("spool failed", g.log())
+        # The next start takes up what was answered.
+        self.assertEqual(g.start().stop(), 0)
+        self.assertEqual(len(g.records()), 2)
 
     def test_frames_on_the_way_when_the_peer_hangs_up_are_kept(self):
         g = self.gateway()
