@@ -1,9 +1,9 @@
 /*
  * pack.h - the 1 Hz samples of one frame as one column: packed and back, without loss.
  *
- * Blocks of one type are stored field by field as bit-packed differences (about 20 bytes a sample of
- * driving, where plain rows cost 150).  Types without a table are stored as they came.
- * The format is described byte by byte in pack.c and docs/protocol.md; the first byte is its version.
+ * Blocks of one type are stored field by field as bit-packed differences (about 20 bytes a sample
+ * of driving, where plain rows cost 150).  Types without a table are stored as they came. The
+ * format is described byte by byte in pack.c and docs/protocol.md; the first byte is its version.
  */
 #ifndef PROTO_RECORD_PACK_H
 #define PROTO_RECORD_PACK_H
@@ -12,7 +12,8 @@
 
 enum { PACK_SIZE_MAX = 72 * 1024 };
 
-/* Returns the packed size, or 0 when it does not fit.  base: unix seconds kept beside the column. */
+/* Returns the packed size, or 0 when it does not fit.  base: unix seconds kept beside the column.
+ */
 size_t blocks_pack(const struct block *blocks, size_t n, int64_t base, uint8_t *out, size_t size);
 
 struct unpacked {

@@ -19,15 +19,16 @@ enum field_kind {
 	FIELD_TEXT,   /* size bytes of ASCII; trailing NUL and blanks are padding */
 	FIELD_BYTES,  /* shown as hexadecimal */
 	/*
-	 * As TEXT, and four or more trailing '0' are padding too.  What is left counts as binary, and is
-	 * shown as max bytes of hexadecimal, when it has at most max bytes: a CVN comes both ways.
+	 * As TEXT, and four or more trailing '0' are padding too.  What is left counts as binary,
+	 * and is shown as max bytes of hexadecimal, when it has at most max bytes: a CVN comes both
+	 * ways.
 	 */
 	FIELD_PADDED,
 };
 
 enum presence {
 	FIELD_PRESENT,
-	FIELD_INVALID,  /* FF, FFxx, FFxxxxxx: not available (J1939); all bits set (others) */
+	FIELD_INVALID,	/* FF, FFxx, FFxxxxxx: not available (J1939); all bits set (others) */
 	FIELD_ABNORMAL, /* FE, FExx, FExxxxxx (J1939); FFFE, FFFFFFFE (GB/T 32960) */
 	FIELD_RESERVED, /* any other raw value above max */
 };
@@ -35,7 +36,7 @@ enum presence {
 struct field {
 	const char *name; /* JSON key, CSV and SQL column, docs heading; unit is its suffix */
 	uint16_t offset;  /* in the body */
-	uint16_t size;    /* bytes; 1, 2 or 4 for NUMBER, CODE and BITS; big-endian */
+	uint16_t size;	  /* bytes; 1, 2 or 4 for NUMBER, CODE and BITS; big-endian */
 	enum field_kind kind;
 	double scale;
 	double bias;

@@ -45,7 +45,7 @@ enum answer {
 	ANSWER_ERROR = 0x02,
 	ANSWER_VIN_DUPLICATE = 0x03,
 	ANSWER_VIN_UNKNOWN = 0x04, /* 2025 edition only */
-	ANSWER_COMMAND = 0xFE,     /* not an answer */
+	ANSWER_COMMAND = 0xFE,	   /* not an answer */
 };
 
 enum command {
@@ -60,23 +60,23 @@ struct frame {
 	enum header header;
 	enum protocol protocol;
 	uint8_t command;
-	uint8_t answer;              /* ANSWER_COMMAND for header V */
-	char vin[VIN_SIZE + 1];      /* NUL-terminated; trailing NULs and blanks removed */
-	uint8_t software_version;    /* header V only, else 0 */
-	uint8_t encryption;          /* as sent; 01 = none in all protocols */
-	const uint8_t *unit;         /* borrowed */
+	uint8_t answer;		  /* ANSWER_COMMAND for header V */
+	char vin[VIN_SIZE + 1];	  /* NUL-terminated; trailing NULs and blanks removed */
+	uint8_t software_version; /* header V only, else 0 */
+	uint8_t encryption;	  /* as sent; 01 = none in all protocols */
+	const uint8_t *unit;	  /* borrowed */
 	size_t unit_size;
-	const uint8_t *bytes;        /* the whole frame, borrowed */
+	const uint8_t *bytes; /* the whole frame, borrowed */
 	size_t size;
 };
 
 enum scan {
-	SCAN_MORE,         /* the bytes so far may become a frame: read on */
-	SCAN_FRAME,        /* *ret_frame is filled */
-	SCAN_NOISE,        /* *ret_used bytes cannot start a frame: drop them */
+	SCAN_MORE,	   /* the bytes so far may become a frame: read on */
+	SCAN_FRAME,	   /* *ret_frame is filled */
+	SCAN_NOISE,	   /* *ret_used bytes cannot start a frame: drop them */
 	SCAN_BAD_CHECKSUM, /* a plausible header, BCC wrong: *ret_frame is filled for the report;
-			      *ret_used is 1, so that scanning goes on from start + 1 */
-	SCAN_TOO_LONG,     /* a plausible header whose length is above unit_max or the limit of
+			    *ret_used is 1, so that scanning goes on from start + 1 */
+	SCAN_TOO_LONG,	   /* a plausible header whose length is above unit_max or the limit of
 			      its command; *ret_used is 1; *ret_frame holds the header, unit NULL */
 };
 
@@ -102,13 +102,17 @@ size_t frame_encode(const struct frame *f, uint8_t *buf, size_t size);
  * Writes the answer that f's protocol defines.  Returns its size, 0 = this frame is not answered
  * (the protocol defines none, or f itself is an answer).
  *   now: unix seconds, for time synchronisation.
- * A cipher is never used; encryption 01.  An activation is answered by its own command (08, 2025: 0A).
- * GB 17691: only time sync (05) is answered unless echo; HJ 1239 header V: echo of header, empty
- * unit (05: time) when echo; header P: flag changed, time of the unit kept, rest removed
- * (07 empty, 08 current time).  An error in header V has no coding: not answered.
+ *
+ *  - GB 17691, HJ 1239 in header V: time (05) always; the rest only with echo: the same header,
+ *    empty unit.  An error has no coding there: not answered.
+ *  - Header P: flag changed, time of the unit kept, rest removed; heartbeat empty; time sync
+ *    carries the current time.
+ *  - An activation is answered by a command of its own: 08, in the 2025 edition 0A.
+ *
+ * Encryption of an answer is 01.
  */
-size_t frame_answer(const struct frame *f, enum answer answer, bool echo, int64_t now,
-		    uint8_t *buf, size_t size);
+size_t frame_answer(const struct frame *f, enum answer answer, bool echo, int64_t now, uint8_t *buf,
+		    size_t size);
 
 /* Six bytes year-2000, month, day, hour, minute, second at GMT+8 <-> unix seconds. */
 enum { WIRE_TIME_SIZE = 6 };

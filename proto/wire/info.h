@@ -13,7 +13,7 @@ enum info_family { INFO_EMISSION, INFO_EV_2016, INFO_EV_2025 };
 
 struct info {
 	enum info_family family;
-	uint8_t type;      /* information type flag */
+	uint8_t type;	   /* information type flag */
 	const char *name;  /* "stream", "obd", "twc", ... */
 	const char *label; /* zh */
 	const char *doc;
@@ -44,8 +44,8 @@ struct info {
 	  "friction torque, of the reference torque")                                              \
 	X(S, engine_rpm, 5, 2, NUMBER, 0.125, 0, 0xFAFF, "rpm", "发动机转速", "engine speed")      \
 	X(S, fuel_flow_lph, 7, 2, NUMBER, 0.05, 0, 0xFAFF, "L/h", "发动机燃料流量", "fuel rate")   \
-	X(S, nox_upstream_ppm, 9, 2, NUMBER, 0.05, -200, 0xFAFF, "ppm",                            \
-	  "SCR上游NOx传感器输出值", "NOx upstream of the SCR")                                     \
+	X(S, nox_upstream_ppm, 9, 2, NUMBER, 0.05, -200, 0xFAFF, "ppm", "SCR上游NOx传感器输出值",  \
+	  "NOx upstream of the SCR")                                                               \
 	X(S, nox_downstream_ppm, 11, 2, NUMBER, 0.05, -200, 0xFAFF, "ppm",                         \
 	  "SCR下游NOx传感器输出值", "NOx downstream of the SCR")                                   \
 	X(S, reagent_pct, 13, 1, NUMBER, 0.4, 0, 0xFA, "%", "反应剂余量", "reagent level")         \
@@ -63,15 +63,15 @@ struct info {
 	  "bit 0: no fix; bit 1: south; bit 2: west")                                              \
 	X(S, lon, 25, 4, NUMBER, 1e-6, 0, 180000000, "deg", "经度", "longitude, WGS-84")           \
 	X(S, lat, 29, 4, NUMBER, 1e-6, 0, 90000000, "deg", "纬度", "latitude, WGS-84")             \
-	X(S, odometer_km, 33, 4, NUMBER, 0.1, 0, 0xFAFFFFFF, "km", "累计里程",                     \
-	  "total distance")
+	X(S, odometer_km, 33, 4, NUMBER, 0.1, 0, 0xFAFFFFFF, "km", "累计里程", "total distance")
 
 /* OBD information 0x01, 96 bytes + 4 for each fault code: GB 17691 table Q.7, HJ 1239.3 table 9. */
 #define OBD_FIELDS(X, S)                                                                           \
 	X(S, obd_protocol, 0, 1, CODE, 1, 0, 2, "", "OBD诊断协议",                                 \
 	  "0: ISO 15765; 1: ISO 27145; 2: SAE J1939")                                              \
 	X(S, mil, 1, 1, CODE, 1, 0, 1, "", "MIL状态", "malfunction indicator lamp; 1: on")         \
-	X(S, support, 2, 2, BITS, 1, 0, 0xFFFF, "", "诊断支持状态", "monitors; bit set: supported") \
+	X(S, support, 2, 2, BITS, 1, 0, 0xFFFF, "", "诊断支持状态",                                \
+	  "monitors; bit set: supported")                                                          \
 	X(S, readiness, 4, 2, BITS, 1, 0, 0xFFFF, "", "诊断就绪状态",                              \
 	  "monitors; bit set: not complete")                                                       \
 	X(S, vin, 6, 17, TEXT, 1, 0, 0, "", "车辆识别码", "VIN as the engine control unit has it") \
@@ -95,8 +95,8 @@ struct info {
 	  "fuel rate; gas engines send kg/h")                                                      \
 	X(S, lambda_upstream, 9, 2, NUMBER, 1.0 / 32768, 0, 0xFFFE, "",                            \
 	  "三元催化器上游氧传感器输出值", "lambda upstream of the catalyst")                       \
-	X(S, o2_downstream_v, 11, 1, NUMBER, 0.01, 0, 0xFE, "V",                                   \
-	  "三元催化器下游氧传感器输出值", "oxygen sensor downstream of the catalyst")              \
+	X(S, o2_downstream_v, 11, 1, NUMBER, 0.01, 0, 0xFE, "V", "三元催化器下游氧传感器输出值",   \
+	  "oxygen sensor downstream of the catalyst")                                              \
 	X(S, air_flow_kgph, 12, 2, NUMBER, 0.05, 0, 0xFAFF, "kg/h", "进气量", "intake air flow")   \
 	X(S, coolant_c, 14, 1, NUMBER, 1, -40, 0xFA, "C", "发动机冷却液温度",                      \
 	  "coolant temperature")                                                                   \
@@ -121,8 +121,8 @@ struct info {
 	  "fuel rate; gas engines send kg/h")                                                      \
 	X(S, lambda_upstream, 9, 2, NUMBER, 1.0 / 32768, 0, 0xFFFE, "",                            \
 	  "三元催化器上游氧传感器输出值", "lambda upstream of the catalyst")                       \
-	X(S, o2_downstream_v, 11, 1, NUMBER, 0.01, 0, 0xFE, "V",                                   \
-	  "三元催化器下游氧传感器输出值", "oxygen sensor downstream of the catalyst")              \
+	X(S, o2_downstream_v, 11, 1, NUMBER, 0.01, 0, 0xFE, "V", "三元催化器下游氧传感器输出值",   \
+	  "oxygen sensor downstream of the catalyst")                                              \
 	X(S, nox_downstream_ppm, 12, 2, NUMBER, 0.05, -200, 0xFAFF, "ppm",                         \
 	  "三元催化器下游NOx传感器输出值", "NOx downstream of the catalyst")                       \
 	X(S, air_flow_kgph, 14, 2, NUMBER, 0.05, 0, 0xFAFF, "kg/h", "进气量", "intake air flow")   \
@@ -172,11 +172,23 @@ enum supplementary_field {
 };
 
 /* Bytes of the fixed parts; an OBD body is OBD_SIZE + 4 for each fault code. */
-enum { OBD_SIZE = 96, STREAM_SIZE = 37, TWC_SIZE = 30, HYBRID_SIZE = 8, TWC_NOX_SIZE = 32,
-       SUPPLEMENTARY_SIZE = 17 };
+enum {
+	OBD_SIZE = 96,
+	STREAM_SIZE = 37,
+	TWC_SIZE = 30,
+	HYBRID_SIZE = 8,
+	TWC_NOX_SIZE = 32,
+	SUPPLEMENTARY_SIZE = 17
+};
 
-enum { INFO_OBD = 0x01, INFO_STREAM = 0x02, INFO_TWC = 0x03, INFO_HYBRID = 0x04,
-       INFO_TWC_NOX = 0x05, INFO_SUPPLEMENTARY = 0x80 };
+enum {
+	INFO_OBD = 0x01,
+	INFO_STREAM = 0x02,
+	INFO_TWC = 0x03,
+	INFO_HYBRID = 0x04,
+	INFO_TWC_NOX = 0x05,
+	INFO_SUPPLEMENTARY = 0x80
+};
 
 extern const struct info info_obd, info_stream, info_twc, info_hybrid, info_twc_nox,
 	info_supplementary;

@@ -14,25 +14,32 @@
 #define EV_INFOS(X)                                                                                \
 	X(ev_vehicle, EV_VEHICLE, EV_2016, 0x01, 20, "整车数据", "whole vehicle")                  \
 	X(ev_motors, EV_MOTORS, EV_2016, 0x02, 1, "驱动电机数据", "drive motors: 12 bytes each")   \
-	X(ev_fuel_cell, EV_FUEL_CELL, EV_2016, 0x03, 8, "燃料电池数据", "fuel cell and its probes") \
+	X(ev_fuel_cell, EV_FUEL_CELL, EV_2016, 0x03, 8, "燃料电池数据",                            \
+	  "fuel cell and its probes")                                                              \
 	X(ev_engine, EV_ENGINE, EV_2016, 0x04, 5, "发动机数据", "combustion engine")               \
 	X(ev_position, EV_POSITION, EV_2016, 0x05, 9, "车辆位置数据", "position")                  \
-	X(ev_extremes, EV_EXTREMES, EV_2016, 0x06, 14, "极值数据", "highest and lowest cell and probe") \
-	X(ev_alarm, EV_ALARM, EV_2016, 0x07, 5, "报警数据", "alarm level, flags and fault code lists") \
+	X(ev_extremes, EV_EXTREMES, EV_2016, 0x06, 14, "极值数据",                                 \
+	  "highest and lowest cell and probe")                                                     \
+	X(ev_alarm, EV_ALARM, EV_2016, 0x07, 5, "报警数据",                                        \
+	  "alarm level, flags and fault code lists")                                               \
 	X(ev_cells, EV_CELLS, EV_2016, 0x08, 1, "可充电储能装置电压数据", "cell voltages")         \
 	X(ev_probes, EV_PROBES, EV_2016, 0x09, 1, "可充电储能装置温度数据", "probe temperatures")  \
 	X(ev25_vehicle, EV25_VEHICLE, EV_2025, 0x01, 18, "整车数据", "whole vehicle")              \
-	X(ev25_motors, EV25_MOTORS, EV_2025, 0x02, 1, "驱动电机数据", "drive motors: 10 bytes each") \
-	X(ev25_fuel_cell, EV25_FUEL_CELL, EV_2025, 0x03, 12, "燃料电池发动机数据", "fuel cell system") \
+	X(ev25_motors, EV25_MOTORS, EV_2025, 0x02, 1, "驱动电机数据",                              \
+	  "drive motors: 10 bytes each")                                                           \
+	X(ev25_fuel_cell, EV25_FUEL_CELL, EV_2025, 0x03, 12, "燃料电池发动机数据",                 \
+	  "fuel cell system")                                                                      \
 	X(ev25_engine, EV25_ENGINE, EV_2025, 0x04, 2, "发动机数据", "combustion engine")           \
 	X(ev25_position, EV25_POSITION, EV_2025, 0x05, 10, "车辆位置数据", "position")             \
-	X(ev25_alarm, EV25_ALARM, EV_2025, 0x06, 5, "报警数据", "alarm level, flags and fault code lists") \
-	X(ev25_cells, EV25_CELLS, EV_2025, 0x07, 1, "动力蓄电池最小并联单元电压数据", "cell voltages") \
+	X(ev25_alarm, EV25_ALARM, EV_2025, 0x06, 5, "报警数据",                                    \
+	  "alarm level, flags and fault code lists")                                               \
+	X(ev25_cells, EV25_CELLS, EV_2025, 0x07, 1, "动力蓄电池最小并联单元电压数据",              \
+	  "cell voltages")                                                                         \
 	X(ev25_probes, EV25_PROBES, EV_2025, 0x08, 1, "动力蓄电池温度数据", "probe temperatures")  \
 	X(ev25_stacks, EV25_STACKS, EV_2025, 0x30, 1, "燃料电池电堆数据", "fuel cell stacks")      \
 	X(ev25_capacitor, EV25_CAPACITOR, EV_2025, 0x31, 7, "超级电容器数据", "supercapacitor")    \
-	X(ev25_capacitor_extremes, EV25_CAPACITOR_EXTREMES, EV_2025, 0x32, 18, "超级电容器极值数据", \
-	  "highest and lowest capacitor cell and probe")
+	X(ev25_capacitor_extremes, EV25_CAPACITOR_EXTREMES, EV_2025, 0x32, 18,                     \
+	  "超级电容器极值数据", "highest and lowest capacitor cell and probe")
 
 #define ROW(name, ...) extern const struct info info_##name;
 EV_INFOS(ROW)
@@ -149,8 +156,7 @@ EV_INFOS(ROW)
 	EV_POSITION_FIELDS_AT(X, S, 2)
 
 #define EV25_ALARM_FIELDS(X, S)                                                                    \
-	X(S, alarm_level, 0, 1, CODE, 1, 0, 4, "", "最高报警等级",                                 \
-	  "0: none .. 4: thermal event")                                                           \
+	X(S, alarm_level, 0, 1, CODE, 1, 0, 4, "", "最高报警等级", "0: none .. 4: thermal event")  \
 	X(S, alarm_flags, 1, 4, BITS, 1, 0, UINT32_MAX, "", "通用报警标志", "28 bits")
 
 #define EV25_CELLS_FIELDS(X, S)                                                                    \

@@ -29,6 +29,15 @@ static const enum layout *candidates(const struct frame *f)
 	return f->header == HEADER_V ? vehicle : platform;
 }
 
+static bool is_candidate(const struct frame *f, enum layout layout)
+{
+	const enum layout *l = candidates(f);
+
+	while (*l != LAYOUT_UNKNOWN && *l != layout)
+		l++;
+	return *l != LAYOUT_UNKNOWN;
+}
+
 static bool has_type(const struct report *report, uint8_t type)
 {
 	for (size_t i = 0; i < report->block_count; i++)
@@ -199,8 +208,8 @@ enum verdict report_decode(const struct frame *f, enum layout known, int64_t now
 	unsigned quirks = 0;
 
 	assert(f->unit != NULL || f->unit_size == 0);
-	if ((unsigned)known >= LAYOUT_COUNT)
-		known = LAYOUT_UNKNOWN;
+	if (!is_candidate(f, known))
+		known = LAYOUT_UNKNOWN; /* the terminal speaks another protocol now */
 	if (f->encryption != 0x01) {
 		if (!reads_as_plain(f, now, ret))
 			return VERDICT_ENCRYPTED;

@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "proto/wire/frame.h"
 
@@ -88,13 +87,13 @@ void text_json_string(struct text *t, const char *string)
 
 void text_json_time(struct text *t, int64_t at)
 {
-	const time_t beijing = (time_t)(at == WIRE_TIME_NONE ? 0 : at + 8 * 3600);
-	struct tm tm;
+	uint8_t b[WIRE_TIME_SIZE];
 
-	if (at == WIRE_TIME_NONE || gmtime_r(&beijing, &tm) == NULL) {
+	wire_time_encode(at, b);
+	if (wire_time_decode(b) != at) { /* not of the century that the wire can say */
 		text_put(t, "null");
 		return;
 	}
-	text_format(t, "\"%04d-%02d-%02dT%02d:%02d:%02d+08:00\"", tm.tm_year + 1900, tm.tm_mon + 1,
-		    tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	text_format(t, "\"20%02u-%02u-%02uT%02u:%02u:%02u+08:00\"", b[0], b[1], b[2], b[3], b[4],
+		    b[5]);
 }

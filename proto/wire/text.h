@@ -21,7 +21,7 @@ void text_format(struct text *t, const char *format, ...) __attribute__((format(
 void text_hex(struct text *t, const uint8_t *bytes, size_t n);
 /* A JSON string with its quotes; bytes outside printable ASCII become \u00xx. */
 void text_json_string(struct text *t, const char *string);
-/* "2026-07-24T08:00:00+08:00": RFC 3339 at the wire's own zone; null for WIRE_TIME_NONE. */
+/* "2026-07-24T08:00:00+08:00": RFC 3339 at the wire's own zone; null outside 2000 to 2099. */
 void text_json_time(struct text *t, int64_t at);
 
 /* Where the next writer may put its bytes, and how much room it has. */

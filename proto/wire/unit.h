@@ -17,14 +17,14 @@
  */
 enum layout {
 	LAYOUT_UNKNOWN = 0,
-	LAYOUT_A = 1,       /* time, { type, serial, body }* */
-	LAYOUT_A_PRIME = 2, /* time, type, serial, body, { type, body }* */
-	LAYOUT_B = 3,       /* time, serial, { type, body }* */
+	LAYOUT_A = 1,	     /* time, { type, serial, body }* */
+	LAYOUT_A_PRIME = 2,  /* time, type, serial, body, { type, body }* */
+	LAYOUT_B = 3,	     /* time, serial, { type, body }* */
 	LAYOUT_B_SIGNED = 4, /* as B, and after every body 20 R[32] 20 S[32] */
-	LAYOUT_C = 5,       /* HJ 1239: time, serial, { type, time, body }*, signature? */
-	LAYOUT_D = 6,       /* time, { type, body }* with emission types */
-	LAYOUT_EV = 7,      /* GB/T 32960: time, { type, body }* with its own types */
-	LAYOUT_EV_2025 = 8, /* as EV with the 2025 types, FF signature */
+	LAYOUT_C = 5,	     /* HJ 1239: time, serial, { type, time, body }*, signature? */
+	LAYOUT_D = 6,	     /* time, { type, body }* with emission types */
+	LAYOUT_EV = 7,	     /* GB/T 32960: time, { type, body }* with its own types */
+	LAYOUT_EV_2025 = 8,  /* as EV with the 2025 types, FF signature */
 	LAYOUT_COUNT
 };
 
@@ -33,8 +33,8 @@ const char *layout_name(unsigned layout);
 struct block {
 	const struct info *info; /* NULL: unknown type, body is the raw rest */
 	uint8_t type;
-	int64_t at;       /* unix seconds of this sample; see report_decode */
-	uint16_t serial;  /* of the block or the unit; 0 when the layout has none */
+	int64_t at;	 /* unix seconds of this sample; see report_decode */
+	uint16_t serial; /* of the block or the unit; 0 when the layout has none */
 	const uint8_t *body;
 	size_t size;
 };
@@ -44,7 +44,7 @@ enum { REPORT_BLOCKS_MAX = 512 };
 struct report {
 	enum layout layout;
 	enum protocol protocol; /* refined by the layout */
-	int64_t at;             /* the unit's own time: collection (A, B, D, EV) or sending (C) */
+	int64_t at;		/* the unit's own time: collection (A, B, D, EV) or sending (C) */
 	uint16_t serial;
 	unsigned quirks;
 	/*
@@ -155,7 +155,7 @@ void unit_start(struct unit_writer *w, enum layout layout, int64_t at, uint16_t 
 		uint8_t *buf, size_t max);
 void unit_block(struct unit_writer *w, uint8_t type, int64_t at, uint16_t serial,
 		const uint8_t *body, size_t size);
-/* R and S at the end of the unit (layout C), each with its length; the caller signs buf[0..size). */
+/* R and S at the end of the unit (layout C), with their lengths; the caller signs buf[0..size). */
 void unit_sign(struct unit_writer *w, const uint8_t r[32], const uint8_t s[32]);
 size_t unit_login(int64_t at, uint16_t serial, const char *iccid, enum header header, uint8_t *buf,
 		  size_t max);

@@ -10,8 +10,10 @@ static const struct {
 #undef ROW
 };
 
-static const char *const quirks[] = {
-#define ROW(bit, name, text, doc) [bit] = text,
+static const struct {
+	const char *name, *doc;
+} quirks[] = {
+#define ROW(bit, name, text, doc) [bit] = { text, doc },
 	QUIRKS(ROW)
 #undef ROW
 };
@@ -28,5 +30,10 @@ const char *verdict_doc(unsigned verdict)
 
 const char *quirk_name(unsigned bit)
 {
-	return bit < sizeof(quirks) / sizeof(quirks[0]) ? quirks[bit] : "unknown";
+	return bit < sizeof(quirks) / sizeof(quirks[0]) ? quirks[bit].name : "unknown";
+}
+
+const char *quirk_doc(unsigned bit)
+{
+	return bit < sizeof(quirks) / sizeof(quirks[0]) ? quirks[bit].doc : NULL;
 }

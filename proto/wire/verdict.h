@@ -51,6 +51,8 @@ const char *verdict_doc(unsigned verdict);
 enum quirk { QUIRKS(QUIRK_ENUM_) };
 #undef QUIRK_ENUM_
 
+/* "unknown" and NULL for a bit that is not in the list. */
 const char *quirk_name(unsigned bit);
+const char *quirk_doc(unsigned bit);
 
 #endif

@@ -84,8 +84,8 @@ int main(int argc, char **argv)
 {
 	static const char *const names[] = { "walk", "walk_and_read_19_fields", "detect_layout",
 					     "walk_and_pack", "walk_pack_and_unpack" };
-	const double seconds = argc > 1 ? atof(argv[1]) : 1;
-	const unsigned n = argc > 2 ? (unsigned)atoi(argv[2]) : 10;
+	const double seconds = argc > 1 ? strtod(argv[1], NULL) : 1;
+	const unsigned n = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 10;
 	size_t packed = 0, samples = 0, frame_bytes = 0;
 	struct sample_drive drive;
 

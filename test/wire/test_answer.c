@@ -1,5 +1,6 @@
 /* Answers and times: what each protocol defines, and nothing for what is itself an answer. */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "test/wire/cm.h"
@@ -196,7 +197,7 @@ static void test_identity_is_repeated_with_its_padding(void **state)
 	size_t n, used;
 
 	(void)state;
-	strcpy(f.vin, "PLATFORM9");
+	snprintf(f.vin, sizeof(f.vin), "PLATFORM9");
 	n = frame_encode(&f, question, sizeof(question));
 	memset(question + 4 + 9, ' ', 8);
 	question[n - 1] = frame_checksum(question + 2, n - 3);
