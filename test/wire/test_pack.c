@@ -92,6 +92,36 @@ static void test_extreme_columns(void **state)
 	}
 }
 
+/* Method: columns whose steps need each number of bits, from the value before and from the first.
+ */
+static void test_every_width(void **state)
+{
+	static uint8_t bodies[24][STREAM_SIZE];
+	static struct block blocks[24];
+	struct sample_random r = { 17 };
+
+	(void)state;
+	for (unsigned width = 0; width < 64; width++) {
+		uint32_t value = 0x40000000;
+
+		for (size_t i = 0; i < 24; i++) {
+			const uint32_t step = sample_random(&r) >> (31 - width / 2);
+
+			value = width % 2 ? 0x40000000 + step : value + step;
+			memset(bodies[i], 0x11, STREAM_SIZE);
+			field_put_raw(&info_stream.fields[STREAM_odometer_km], bodies[i], value);
+			field_put_raw(&info_stream.fields[STREAM_engine_rpm], bodies[i],
+				      value & 0xFFFF);
+			blocks[i] = (struct block){ .info = &info_stream,
+						    .type = INFO_STREAM,
+						    .at = SAMPLE_TIME,
+						    .body = bodies[i],
+						    .size = STREAM_SIZE };
+		}
+		assert_round_trip(blocks, 24, SAMPLE_TIME);
+	}
+}
+
 /* Method: the largest unit there is, of bytes that do not pack, still fits the column. */
 static void test_worst_case_fits(void **state)
 {
@@ -127,6 +157,7 @@ static size_t packed_drive(struct sample_drive *drive, int64_t at)
 
 	assert_int_equal(frame_scan(frame, n, FRAME_UNIT_MAX, &f, &used), SCAN_FRAME);
 	assert_int_equal(report_decode(&f, LAYOUT_A, at, &report), VERDICT_ACCEPTED);
+	assert_round_trip(report.blocks, report.block_count, report.at);
 	return blocks_pack(report.blocks, report.block_count, report.at, packed, sizeof(packed));
 }
 
@@ -220,6 +251,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_blocks),
 		cmocka_unit_test(test_extreme_columns),
+		cmocka_unit_test(test_every_width),
 		cmocka_unit_test(test_worst_case_fits),
 		cmocka_unit_test(test_driving_is_small),
 		cmocka_unit_test(test_damage_is_safe),
