@@ -135,11 +135,13 @@ bool pipeline_idle(const struct pipeline *p)
 static void batch_done(struct spool_batch *b, int status, void *arg)
 {
 	struct turn *t = arg;
+	struct loop *l = t->loop;
 
 	t->end = b->end;
+	/* From here on the turn is the loop's again, which may free it at once. */
 	atomic_store_explicit(&t->state, status == 0 ? TURN_DURABLE : TURN_FAILED,
 			      memory_order_release);
-	loop_wake(t->loop);
+	loop_wake(l);
 }
 
 /* Makes next the turn that is filled, with batch. */
