@@ -274,6 +274,49 @@ static void test_bounds_are_half_open(void **state)
 	output_release(&out);
 }
 
+/* Method: south-west of the origin, where sign and leading zeros show, and one without a fix. */
+static void test_positions_carry_their_sign(void **state)
+{
+	static uint8_t body[STREAM_SIZE], packed[PACK_SIZE_MAX];
+	static const struct {
+		double lon, lat;
+		uint32_t status;
+		const char *text;
+	} cases[] = {
+		{ 0.5, 0.000001, 6, "\"lon\":-0.500000,\"lat\":-0.000001," },
+		{ 120.450001, 41.57, 0, "\"lon\":120.450001,\"lat\":41.570000," },
+		{ 180, 90, 0, "\"lon\":180.000000,\"lat\":90.000000," },
+		{ 120, 41, 1, "\"lon\":null,\"lat\":null," },
+	};
+	struct output out;
+
+	(void)state;
+	output_init(&out, 1 << 20);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct samples *s = samples_new(SAMPLES_JSON, 0, 1000);
+		struct block block = { .info = &info_stream,
+				       .type = INFO_STREAM,
+				       .at = 500,
+				       .body = body,
+				       .size = STREAM_SIZE };
+		size_t size;
+
+		memset(body, 0xFF, sizeof(body));
+		field_put(info_field(&info_stream, "lon"), body, cases[i].lon);
+		field_put(info_field(&info_stream, "lat"), body, cases[i].lat);
+		field_put_raw(info_field(&info_stream, "position_status"), body, cases[i].status);
+		size = blocks_pack(&block, 1, 500, packed, sizeof(packed));
+		out.used = 0;
+		assert_int_equal(samples_add(s, 500, packed, size, &scratch, &out), 0);
+		samples_end(s, &out);
+		output_bytes(&out, "", 1);
+		assert_non_null(strstr(out.data, cases[i].text));
+		assert_non_null(strstr(out.data, "{\"at\":\"1970-01-01T08:08:20+08:00\""));
+		samples_free(s);
+	}
+	output_release(&out);
+}
+
 /* Method: any bytes instead of a packed column: refused or read, never a crash or an endless row.
  */
 static void test_foreign_bytes_are_refused(void **state)
@@ -313,6 +356,7 @@ int main(void)
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_overlapping_frames_come_out_in_order_once),
 		cmocka_unit_test(test_bounds_are_half_open),
+		cmocka_unit_test(test_positions_carry_their_sign),
 		cmocka_unit_test(test_foreign_bytes_are_refused),
 	};
 
