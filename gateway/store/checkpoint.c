@@ -55,7 +55,8 @@ int loader_checkpoint_prepare(struct loader *l)
 	struct day **list;
 	size_t n = 0;
 
-	qsort(d->dirty, d->dirty_count, sizeof(*d->dirty), key_order);
+	if (d->dirty_count > 1)
+		qsort(d->dirty, d->dirty_count, sizeof(*d->dirty), key_order);
 	if (foreign_find(l) < 0)
 		return -1;
 	list = loader_list(l, d->dirty_count);
@@ -66,6 +67,7 @@ int loader_checkpoint_prepare(struct loader *l)
 			continue;
 		days_touch(d, day, l->serial);
 		day->segments = NULL; /* this batch's rows are in the table by now */
+		day->late = day->corrected;
 		list[n++] = day;
 	}
 	return loader_load(l, n);

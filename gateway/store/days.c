@@ -240,6 +240,7 @@ bool day_continues(const struct day *day, const struct block *blocks, size_t n)
 void day_fold(struct day *day, struct context *c, const struct block *b)
 {
 	day_note(day, b);
+	day->record.folded++;
 	assess_day_block(day_state(day), &c->rules, c->cursor, b);
 }
 

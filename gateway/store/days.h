@@ -33,6 +33,7 @@ struct day_record {
 		int32_t newest;	  /* highest revision ever */
 		int32_t version;  /* of the rule */
 	} findings[RULE_COUNT];
+	uint32_t folded;   /* blocks */
 	uint64_t passages; /* digest of what the table holds; 0 = unknown */
 };
 
@@ -44,6 +45,7 @@ struct day {
 	struct day *newer, *older; /* by last use */
 	bool resident, dirty;
 	bool corrected; /* late data changed it since the last checkpoint */
+	bool deferred;	/* not resident until the next checkpoint folds it (place.c) */
 	bool foreign;	/* another gateway has assessed it since we did (checkpoint.c) */
 
 	/* of the batch at work */

@@ -138,7 +138,8 @@ int loader_findings(struct loader *l)
 	rows_start(&l->updated, columns);
 	rows_start(&l->inserted, columns);
 	for (size_t i = 0; i < days; i++)
-		n += day_changes(l, l->days.touched[i], proofs + n);
+		if (l->days.touched[i]->resident)
+			n += day_changes(l, l->days.touched[i], proofs + n);
 	if (rows_run(l, SQL_FINDING_SUPERSEDE, &l->superseded) < 0 ||
 	    rows_run(l, SQL_FINDING_UPDATE, &l->updated) < 0 ||
 	    rows_run(l, SQL_FINDING_INSERT, &l->inserted) < 0)

@@ -28,6 +28,7 @@ struct entry {
 struct merge {
 	struct loader *l;
 	struct day *day;
+	bool fold; /* else only compare */
 	size_t count;
 };
 
@@ -152,9 +153,11 @@ static void second_merge(struct merge *m, size_t from, size_t to)
 			before = e->segment;
 			e->segment->item->parts[e->index] = (uint8_t)part;
 		}
-		day_fold(m->day, &l->context, e->block);
+		if (m->fold)
+			day_fold(m->day, &l->context, e->block);
 	}
-	m->day->record.last_part = (uint8_t)(part > 0 ? part : 0);
+	if (m->fold)
+		m->day->record.last_part = (uint8_t)(part > 0 ? part : 0);
 }
 
 /* Says of each report whether it came late, now that it is known what of it is new. */
@@ -189,6 +192,9 @@ static void day_finish(struct merge *m)
 	for (size_t i = 0; i < m->count; i++)
 		if (l->entries[i].at > stored_last)
 			stored_last = l->entries[i].at;
+	/* Compared: only a part of what is stored was loaded, but the fold knew how far it went. */
+	if (!m->fold && m->day->record.last_at > stored_last)
+		stored_last = m->day->record.last_at;
 	segments_add(m);
 	sort(l->entries, m->count);
 	for (size_t i = 1; i <= m->count; i++)
@@ -203,32 +209,58 @@ static void day_finish(struct merge *m)
 
 /* ---- the database's side ---- */
 
-static int64_t day_begin(int32_t number)
+struct range {
+	int64_t from, to; /* seconds, both inside */
+};
+
+static struct range day_range(const struct day *day)
 {
-	return (int64_t)number * 86400 - 8 * 3600;
+	const int64_t start = (int64_t)day->number * 86400 - 8 * 3600;
+
+	return (struct range){ start, start + 86399 };
 }
 
-static void vehicles_param(struct loader *l, struct params *p, struct day **days, size_t n)
+static struct range segments_range(const struct day *day)
 {
-	rows_start(&l->rows, "i");
-	for (size_t i = 0; i < n; i++)
-		rows_int(&l->rows, days[i]->vehicle_id);
-	rows_params(&l->rows, p);
+	struct range r = { INT64_MAX, INT64_MIN };
+
+	for (const struct segment *s = day->segments; s != NULL; s = s->next) {
+		const struct block *blocks = s->item->blocks + s->first;
+
+		r.from = blocks[0].at < r.from ? blocks[0].at : r.from;
+		r.to = blocks[s->count - 1].at > r.to ? blocks[s->count - 1].at : r.to;
+	}
+	return r;
 }
 
-static int rows_load(struct loader *l, struct day **days, size_t n)
+static int rows_ask(struct loader *l, struct day **days, size_t n, bool fold)
 {
-	const int64_t start = day_begin(days[0]->number);
+	struct range all = { INT64_MAX, INT64_MIN };
 	struct params p = { 0 };
-	struct merge m = { .l = l, .day = days[0] };
+
+	rows_start(&l->rows, "iTT");
+	for (size_t i = 0; i < n; i++) {
+		const struct range r = fold ? day_range(days[i]) : segments_range(days[i]);
+
+		rows_int(&l->rows, days[i]->vehicle_id);
+		rows_time(&l->rows, r.from);
+		rows_time(&l->rows, r.to);
+		all.from = r.from < all.from ? r.from : all.from;
+		all.to = r.to > all.to ? r.to : all.to;
+	}
+	rows_params(&l->rows, &p);
+	param_time(&p, all.from - SPAN_MAX_S);
+	param_time(&p, all.to);
+	return pg_stream(&l->pg, SQL_DAY_ROWS, &p);
+}
+
+static int rows_load(struct loader *l, struct day **days, size_t n, bool fold)
+{
+	struct merge m = { .l = l, .day = days[0], .fold = fold };
 	size_t at = 0;
 	PGresult *r;
 
-	vehicles_param(l, &p, days, n);
-	param_time(&p, start);
-	param_time(&p, start + 86400);
-	param_time(&p, start - SPAN_MAX_S);
-	if (pg_stream(&l->pg, SQL_DAY_ROWS, &p) < 0)
+	if (rows_ask(l, days, n, fold) < 0)
 		return -1;
 	while ((r = pg_next(&l->pg)) != NULL) {
 		const size_t ordinal = (size_t)result_i64(r, 0, 0) - 1;
@@ -266,7 +298,10 @@ static int findings_load(struct loader *l, struct day **days, size_t n)
 	struct params p = { 0 };
 	PGresult *r;
 
-	vehicles_param(l, &p, days, n);
+	rows_start(&l->rows, "i");
+	for (size_t i = 0; i < n; i++)
+		rows_int(&l->rows, days[i]->vehicle_id);
+	rows_params(&l->rows, &p);
 	param_i32(&p, days[0]->number - PG_EPOCH_DAY);
 	if ((r = pg_run(&l->pg, SQL_DAY_FINDINGS, &p)) == NULL)
 		return -1;
@@ -307,9 +342,15 @@ static size_t group_end(const struct loader *l, size_t i, size_t n)
 	return end;
 }
 
+static void list_sort(struct loader *l, size_t n)
+{
+	if (n > 1)
+		qsort(l->list, n, sizeof(*l->list), day_order);
+}
+
 int loader_load_findings(struct loader *l, size_t n)
 {
-	qsort(l->list, n, sizeof(*l->list), day_order);
+	list_sort(l, n);
 	for (size_t i = 0, end; i < n; i = end) {
 		end = group_end(l, i, n);
 		if (findings_load(l, l->list + i, end - i) < 0)
@@ -320,13 +361,30 @@ int loader_load_findings(struct loader *l, size_t n)
 
 int loader_load(struct loader *l, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		day_start(l->list[i], &l->context);
+		l->list[i]->deferred = false;
+	}
 	if (loader_load_findings(l, n) < 0)
 		return -1;
 	for (size_t i = 0, end; i < n; i = end) {
 		end = group_end(l, i, n);
-		if (rows_load(l, l->list + i, end - i) < 0)
+		if (rows_load(l, l->list + i, end - i, true) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int loader_compare(struct loader *l, size_t n)
+{
+	list_sort(l, n);
+	for (size_t i = 0; i < n; i++) {
+		l->list[i]->resident = false;
+		l->list[i]->deferred = true;
+	}
+	for (size_t i = 0, end; i < n; i = end) {
+		end = group_end(l, i, n);
+		if (rows_load(l, l->list + i, end - i, false) < 0)
 			return -1;
 	}
 	return 0;

@@ -33,7 +33,8 @@ struct loader {
 	struct entry *entries; /* load.c */
 	size_t entries_max;
 	struct unpacked *unpacked;
-	struct day **list; /* days to load */
+	size_t fold_budget; /* blocks of loaded days that a batch folds before it only compares */
+	struct day **list;  /* days to load */
 	size_t list_max;
 
 	/* Counted during a run, added to the metrics when it is committed. */
@@ -63,9 +64,13 @@ int loader_place(struct loader *l, size_t from, size_t to);
  */
 void loader_replay(struct loader *l, size_t from, size_t to);
 
-/* load.c: the days of l->list, n of them: stored rows and this batch's segments, merged and folded.
+/*
+ * load.c: the days of l->list, n of them: stored rows and this batch's segments, merged and folded.
+ * _compare merges only the rows that the segments overlap: it finds what is new, and leaves the
+ * days non-resident until the next checkpoint.
  */
 int loader_load(struct loader *l, size_t n);
+int loader_compare(struct loader *l, size_t n);
 struct day **loader_list(struct loader *l, size_t n); /* room for n */
 /* What the database has of the findings of n days of the list. */
 int loader_load_findings(struct loader *l, size_t n);

@@ -77,12 +77,8 @@ struct day **loader_list(struct loader *l, size_t n)
 	return l->list;
 }
 
-/* Returns how many days are in l->list because their reports do not continue them. */
-static size_t place(struct loader *l, size_t from, size_t to)
+static void split_all(struct loader *l, size_t from, size_t to)
 {
-	size_t others = 0;
-	struct day **list;
-
 	for (size_t i = from; i < to; i++) {
 		struct item *item = &l->batch.items[i];
 
@@ -94,6 +90,15 @@ static size_t place(struct loader *l, size_t from, size_t to)
 		if (item_assessed(item))
 			split_by_day(l, item);
 	}
+}
+
+/* Returns how many days are in l->list because their reports do not continue them. */
+static size_t place(struct loader *l, size_t from, size_t to)
+{
+	size_t others = 0;
+	struct day **list;
+
+	split_all(l, from, to);
 	list = loader_list(l, l->days.touched_count);
 	for (size_t i = 0; i < l->days.touched_count; i++) {
 		struct day *day = l->days.touched[i];
@@ -107,9 +112,39 @@ static size_t place(struct loader *l, size_t from, size_t to)
 	return others;
 }
 
+/*
+ * Folding a long day again for every batch that brings a late frame of it would stall the store
+ * when, after an outage of the mobile network, all trucks send what they missed.  So a batch folds
+ * days until the budget is spent, at least one; the rest waits for the checkpoint, which folds each
+ * once. Moves the days that are to be folded to the front of the list; returns their number.
+ */
+static size_t choose(struct loader *l, size_t n)
+{
+	size_t chosen = 0, spent = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct day *day = l->list[i];
+
+		/* The first that we see of a day is always folded: it happens once. */
+		if (day->deferred ||
+		    (chosen > 0 && day->record.folded > 0 && spent >= l->fold_budget))
+			continue;
+		spent += day->record.folded;
+		l->list[i] = l->list[chosen];
+		l->list[chosen++] = day;
+	}
+	return chosen;
+}
+
 int loader_place(struct loader *l, size_t from, size_t to)
 {
-	return loader_load(l, place(l, from, to));
+	const size_t others = place(l, from, to);
+	const size_t chosen = choose(l, others);
+
+	if (loader_load(l, chosen) < 0)
+		return -1;
+	memmove(l->list, l->list + chosen, (others - chosen) * sizeof(*l->list));
+	return loader_compare(l, others - chosen);
 }
 
 void loader_replay(struct loader *l, size_t from, size_t to)

@@ -274,7 +274,8 @@ int registry_write(struct registry *g, struct pg *pg)
 	struct rows rows = { 0 };
 	int rc = 0;
 
-	qsort(g->dirty, g->dirty_count, sizeof(*g->dirty), by_id_order);
+	if (g->dirty_count > 1)
+		qsort(g->dirty, g->dirty_count, sizeof(*g->dirty), by_id_order);
 	for (size_t i = 0; rc == 0 && i < g->dirty_count;) {
 		struct params p = { 0 };
 

@@ -60,18 +60,19 @@ const char *const sql_text[SQL_COUNT] = {
 				 " FROM pg_temp.track_stage WHERE part < 0 ON CONFLICT DO NOTHING",
 
 	/*
-	 * The rows of some vehicles that reach into [$2, $3); $4 is $2 minus the longest span of a
-	 * row. One index scan for each vehicle, in the order of the array: nothing is sorted or
-	 * gathered.
+	 * The rows of some vehicles that reach into the range of each.  $4, $5: bounds over all, $4
+	 * minus the longest span of a row, so that few partitions are opened.  One index scan for
+	 * each vehicle, in the order of the array: nothing is sorted or gathered.
 	 */
 	[SQL_DAY_ROWS] =
-		"SELECT q.n, t.at, t.part, t.samples FROM unnest($1::bigint[]) WITH ORDINALITY "
-		"q(vehicle_id, n) "
-		"CROSS JOIN LATERAL (SELECT at, part, samples FROM track t WHERE t.vehicle_id = "
-		"q.vehicle_id "
-		"AND t.at >= $4::timestamptz AND t.at < $3::timestamptz AND t.quirks & 32 = 0 "
-		"AND (t.at >= $2::timestamptz OR t.at + t.span_s * interval '1 second' >= "
-		"$2::timestamptz) "
+		"SELECT q.n, t.at, t.part, t.samples FROM unnest($1::bigint[], $2::timestamptz[], "
+		"$3::timestamptz[]) WITH ORDINALITY q(vehicle_id, from_at, to_at, n) CROSS JOIN "
+		"LATERAL ("
+		"SELECT at, part, samples FROM track t WHERE t.vehicle_id = q.vehicle_id "
+		"AND t.at >= $4::timestamptz AND t.at <= $5::timestamptz "
+		"AND t.at >= q.from_at - interval '3600 s' AND t.at <= q.to_at AND t.quirks & 32 = "
+		"0 "
+		"AND (t.at >= q.from_at OR t.at + t.span_s * interval '1 second' >= q.from_at) "
 		"ORDER BY t.at, t.part) t",
 	[SQL_DAY_FINDINGS] = "SELECT vehicle_id, rule_id, max(revision), "
 			     "max(revision) FILTER (WHERE state <> 'superseded'), "

@@ -17,6 +17,7 @@ enum {
 	VEHICLES_S = 5,
 	FULL_S = 60,
 	RULES_S = 60,
+	FOLD_BUDGET = 50000, /* a long working day of one truck: some 30 ms */
 };
 
 #define SECOND_NS INT64_C(1000000000)
@@ -391,6 +392,7 @@ int store_open(const struct store_options *options, struct store **ret, struct e
 	store_reload(s, c);
 	loader_init(&s->loader, (unsigned)c->gateway_id, (size_t)c->assess_vehicles);
 	s->loader.metrics = options->metrics;
+	s->loader.fold_budget = options->fold_budget > 0 ? options->fold_budget : FOLD_BUDGET;
 	s->loader.pg.deadline_ns = &s->deadline_ns;
 	checkpoint_next(s);
 	if (pthread_create(&s->thread, NULL, thread_main, s) != 0) {

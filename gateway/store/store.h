@@ -9,6 +9,7 @@
 #ifndef GATEWAY_STORE_STORE_H
 #define GATEWAY_STORE_STORE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "gateway/base/config.h"
@@ -27,6 +28,9 @@ struct store_options {
 	/* Called on the store thread after each commit; position: everything before it is stored. */
 	void (*committed)(uint64_t position, void *arg);
 	void *arg;
+	/* Samples of late days that one transaction folds again; those of the days beyond it wait
+	 * for the next checkpoint.  0: the default. */
+	size_t fold_budget;
 };
 
 /* Starts the thread; does not wait for the database. */

@@ -156,7 +156,8 @@ void fixture_store_open(struct fixture *f)
 					       .spool = f->spool,
 					       .spool_dir = f->dir,
 					       .archive_dir = "",
-					       .metrics = metrics_thread(f->metrics, 0) };
+					       .metrics = metrics_thread(f->metrics, 0),
+					       .fold_budget = f->fold_budget };
 	struct error err;
 
 	if (store_open(&options, &f->store, &err) < 0)

@@ -25,6 +25,7 @@ struct fixture {
 	struct config config;
 	struct metrics *metrics;
 	struct store *store;
+	size_t fold_budget;
 };
 
 /* A migrated database with one division, one route and an empty spool. */

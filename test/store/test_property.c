@@ -28,6 +28,7 @@ static void run_seed(uint64_t seed, unsigned disorder)
 		f.config.store_batch_frames = 1 + random_below(&r, 200);
 		f.config.store_checkpoint_s = random_below(&r, 2) == 0 ? 1 : 3600;
 		f.config.assess_vehicles = random_below(&r, 2) == 0 ? 3 : 1000;
+		f.fold_budget = random_below(&r, 2) == 0 ? 1 : 0;
 		fixture_store_open(&f);
 		nanosleep(&pause, NULL); /* the point of the cut is chance */
 		store_close(f.store, 0);
