@@ -52,6 +52,7 @@ void text_format(struct text *t, const char *format, ...)
 	int n;
 
 	va_start(args, format);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 loses va_start */
 	n = vsnprintf(at, room, format, args);
 	va_end(args);
 	assert(n >= 0);

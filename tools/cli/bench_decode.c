@@ -1,7 +1,7 @@
 /*
- * bench_decode: how fast one core walks frames and reads 19 fields of each sample, and packs them.
+ * haulgate-bench-decode: how fast one core walks frames and reads 19 fields of each sample, and packs them.
  *
- *   bench_decode [SECONDS [SAMPLES_PER_FRAME]]
+ *   haulgate-bench-decode [SECONDS [SAMPLES_PER_FRAME]]
  *
  * Prints key=value lines.  Not a test: figures depend on the machine.
  */
