@@ -39,6 +39,17 @@ class Limits(GatewayTest):
         self.assertEqual([f[1:] for f in (c.frame(), c.frame())], [(1, OK), (4, OK)])
         self.assertIsNone(c.frame())
 
+    def test_bytes_alone_buy_no_time(self):
+        g = self.gateway(session={"frame_s": 1, "login_s": 3600})
+        c = self.client(g).send(wire.frame_p(wire.REALTIME)[:22] + b"\x10\x00")
+        sent = 0
+        while c.silent(0.05) and sent < 400:
+            c.send(b"\0")
+            sent += 1
+        self.assertIsNone(c.frame())
+        self.assertGreater(sent, 0)
+        self.assertEqual(g.metrics()["connections_closed_deadline_total"], 1)
+
     def test_the_newest_connections_are_shed_above_the_limit(self):
         g = self.gateway(limit={"connections": 10})
         old = []
