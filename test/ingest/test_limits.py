@@ -46,8 +46,8 @@ class Limits(GatewayTest):
         while c.silent(0.05) and sent < 400:
             c.send(b"\0")
             sent += 1
+        self.assertLess(sent, 400)  # closed while we still dripped
         self.assertIsNone(c.frame())
-        self.assertGreater(sent, 0)
         self.assertEqual(g.metrics()["connections_closed_deadline_total"], 1)
 
     def test_the_newest_connections_are_shed_above_the_limit(self):
