@@ -88,6 +88,10 @@ static bool answer_p(const struct frame *f, enum answer answer, int64_t now, str
 	case MEANING_PLATFORM_LOGOUT:
 		keep_time(f, now, c);
 		return true;
+	case MEANING_UNKNOWN:
+		/* An error, or the peer waits and repeats; never a success for what nobody read. */
+		keep_time(f, now, c);
+		return answer != ANSWER_SUCCESS;
 	default:
 		return false;
 	}
