@@ -48,7 +48,8 @@
 	X(verify, FLAG, NULL, NULL,                                                                \
 	  "compare the store with what was sent, value by value, and its findings with the "       \
 	  "violators")                                                                             \
-	X(verify_wait, COUNT, "120", "S", "seconds to wait for the store")                         \
+	X(verify_wait, COUNT, "120", "S",                                                          \
+	  "seconds to wait for a store that does not move (five times that in all)")               \
 	X(end_wait, COUNT, "90", "S", "seconds to wait for the last answers")                      \
 	X(frames, TEXT, NULL, "FILE",                                                              \
 	  "send the frames of a file instead: hex lines, or a table with a column hex")            \

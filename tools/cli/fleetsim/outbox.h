@@ -24,7 +24,7 @@ enum {
 	TRIES = 3,
 	REFUSALS = 3,
 	UNANSWERED_KEPT_MS = 30000,
-	SETTLE_MS = 2000,
+	SETTLE_MS = 1500,
 	COPIES_MAX = 64, /* frames in flight; the window is smaller */
 	WINDOW_MAX = 32,
 };

@@ -83,8 +83,9 @@ static const char *meaning_of(const struct frame *f)
 	}
 }
 
-/* Shows the first frame that comes back, or that none does. */
-static void await_answer(struct replay *r)
+/* Shows the first frame that comes back, or that none does; counted unless it answers our own
+ * login. */
+static void await_answer(struct replay *r, bool counted)
 {
 	const int64_t deadline = clock_mono_ns() / 1000000 + ANSWER_WAIT_MS;
 	uint8_t buf[512];
@@ -108,8 +109,8 @@ static void await_answer(struct replay *r)
 		if (frame_scan(buf, size, sizeof(buf), &f, &used) == SCAN_FRAME)
 			break;
 	}
-	r->answered++;
-	r->refused += f.header == HEADER_P && f.answer != ANSWER_SUCCESS;
+	r->answered += counted;
+	r->refused += counted && f.header == HEADER_P && f.answer != ANSWER_SUCCESS;
 	printf("  answer  ");
 	for (size_t i = 0; i < f.size; i++)
 		printf("%02X", f.bytes[i]);
@@ -133,7 +134,7 @@ static int log_in(struct replay *r, const struct frame *like, struct error *err)
 	printf("  login   as %s\n", f.vin);
 	if (!send_all(r->fd, buf, n))
 		return error_errno(err, ERROR_IO, "send");
-	await_answer(r);
+	await_answer(r, false);
 	return 0;
 }
 
@@ -187,7 +188,7 @@ static int send_frame(struct replay *r, unsigned number, size_t size, struct err
 		r->vin[0] = '\0';
 		return 0;
 	}
-	await_answer(r);
+	await_answer(r, true);
 	return 0;
 }
 

@@ -39,7 +39,7 @@ static void plan_dead_zone(struct terminal *t, int64_t after)
 	const double drive = (double)t->shared->plan->drive_s;
 	const double length = prng_range(&t->chance, 0.01, 0.04) * drive;
 
-	t->dead_from = after + (int64_t)(prng_range(&t->chance, 0.12, 0.6) * drive);
+	t->dead_from = after + (int64_t)(prng_range(&t->chance, 0.25, 1.1) * drive);
 	t->dead_until = t->dead_from + (int64_t)(length > 900 ? 900 : length);
 }
 
@@ -200,7 +200,8 @@ static void choose_cuts(struct terminal *t)
 	const enum segments drawn = cuts[t->plan.index % 3];
 	const bool one_by_one = t->outbox.answered && t->outbox.window == 1;
 
-	if (!t->shared->cuts)
+	t->whole = !t->shared->cuts || (drawn == SEGMENT_whole && t->plan.index % 16 != 7);
+	if (t->whole)
 		return;
 	if (t->plan.index % 16 == 7)
 		link_cut(t->link, SEGMENT_byte, &t->chance);
@@ -260,7 +261,8 @@ static void on_answer(struct terminal *t, const struct frame *f)
 	tally->answers++;
 	tally->errors += !success;
 	tally->unasked += us < 0;
-	if (us >= 0 && (f->command == COMMAND_REALTIME || f->command == COMMAND_SUPPLEMENT))
+	if (us >= 0 && t->whole &&
+	    (f->command == COMMAND_REALTIME || f->command == COMMAND_SUPPLEMENT))
 		tally_latency(tally, us);
 	if (t->state == TERMINAL_GREETING && f->command == COMMAND_LOGIN) {
 		if (success) {
@@ -398,9 +400,8 @@ static void tick_online(struct terminal *t)
 	const bool last = t->over && t->outbox.live.count == 0 && t->outbox.late.count == 0;
 	if (!t->outbox.answered && outbox_wants_sync(&t->outbox, s->now_us / 1000) &&
 	    (last || s->now_us >= t->next_sync_us)) {
-		/* A few seconds of a compressed drive, one frame of a live one. */
-		const double period = FRAME_SECONDS / s->speed * 1e6;
-		t->next_sync_us = s->now_us + (int64_t)(period < 2e6 ? 2e6 : period);
+		/* As often as it helps in a compressed drive, once a frame in a live one. */
+		t->next_sync_us = s->now_us + (int64_t)(FRAME_SECONDS / s->speed * 1e6);
 		send_control(t, COMMAND_SYNC, true);
 	}
 	if (t->link != NULL)

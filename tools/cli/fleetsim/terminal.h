@@ -58,7 +58,8 @@ struct terminal {
 	int64_t next_sync_us;
 	unsigned failures; /* in a row */
 	bool was_online, resting;
-	int64_t off_seconds;	       /* of the engine, so far */
+	bool whole;	     /* frames are not held back: the time to their answers counts */
+	int64_t off_seconds; /* of the engine, so far */
 	int64_t dead_from, dead_until; /* simulated seconds */
 	uint16_t login_serial, serial;
 	uint8_t received[512];

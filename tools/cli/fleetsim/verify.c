@@ -13,14 +13,14 @@
 #include "gateway/base/clock.h"
 #include "proto/record/pack.h"
 
-enum { POLL_US = 1000000, MARGIN_S = 3600, FAR_S = 300 * 86400, FAULTS_SHOWN = 10 };
+enum { POLL_US = 1000000, WAITS_MAX = 5, MARGIN_S = 3600, FAR_S = 300 * 86400, FAULTS_SHOWN = 10 };
 
 struct check {
 	const struct fleet *fleet;
 	const struct endpoints *endpoints;
 	PGconn *db;
-	char *vins; /* array literal of all VINs */
-	int64_t deadline_us;
+	char *vins;	     /* array literal of all VINs */
+	int64_t patience_us; /* without a new sample in the store */
 	struct unpacked *unpacked;
 	struct sample *sent, *stored;
 	size_t sent_room, stored_room;
@@ -102,8 +102,9 @@ static int wait_for_store(struct check *c, struct error *err)
 		" JOIN track t ON t.vehicle_id = v.id WHERE v.vin = ANY ($1::text[])"
 		" AND t.at >= to_timestamp($2::float8) AND t.at <= to_timestamp($3::float8)";
 	const struct fleet *f = c->fleet;
-	uint64_t wanted = 0, seen = 0;
-	int64_t last = 0;
+	uint64_t wanted = 0, seen = 0, most = 0;
+	const int64_t started_us = clock_mono_ns() / 1000;
+	int64_t last = 0, moved_us = started_us;
 	char from[32], to[32];
 
 	for (unsigned i = 0; i < f->settings->plan.trucks; i++) {
@@ -123,7 +124,11 @@ static int wait_for_store(struct check *c, struct error *err)
 		 */
 		if (known && seen >= wanted)
 			return 0;
-		if (clock_mono_ns() / 1000 > c->deadline_us)
+		const int64_t now_us = clock_mono_ns() / 1000;
+		moved_us = known && seen > most ? now_us : moved_us;
+		most = seen > most ? seen : most;
+		if (now_us - moved_us > c->patience_us ||
+		    now_us - started_us > WAITS_MAX * c->patience_us)
 			return known ? 0 : ERROR_DATABASE;
 		usleep(POLL_US);
 	}
@@ -308,7 +313,7 @@ int verify_fleet(const struct fleet *f, const struct endpoints *e, unsigned wait
 	struct check c = { .fleet = f, .endpoints = e };
 	int rc;
 
-	c.deadline_us = clock_mono_ns() / 1000 + (int64_t)wait_s * 1000000;
+	c.patience_us = (int64_t)wait_s * 1000000;
 	c.unpacked = malloc(sizeof(*c.unpacked));
 	rc = c.unpacked == NULL ? error_set(err, ERROR_MEMORY, "no memory") : list_vins(&c, err);
 	if (rc == 0)

@@ -27,8 +27,9 @@ void sort_samples(struct sample *samples, size_t n);
 int64_t verify_needed_s(enum kind kind);
 
 /*
- * Waits up to wait_s for the store, compares, prints.  Returns 0 when everything is as it must be,
- * else ERROR_CORRUPT; ERROR_DATABASE when the store could not be read.
+ * Waits for the store as long as it moves (wait_s without a new sample at most, five times that in
+ * all), compares, prints.  Returns 0 when everything is as it must be, else ERROR_CORRUPT;
+ * ERROR_DATABASE when the store could not be read.
  */
 int verify_fleet(const struct fleet *f, const struct endpoints *e, unsigned wait_s,
 		 struct error *err);
