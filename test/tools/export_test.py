@@ -193,6 +193,28 @@ class Export(unittest.TestCase):
         self.run_export(out)
         self.assertEqual(self.content(out), self.content(wanted))
 
+    def test_the_manifest_comes_last_and_all_is_flushed_before(self):
+        """Method: the order of the system calls; a power cut cannot be had here."""
+        out, trace = self.new_dir(), os.path.join(self.folder.name, "trace")
+        subprocess.run(["strace", "-f", "-y", "-e", "trace=fsync,renameat,renameat2,rename", "-o", trace,
+                        os.path.join(BUILD, "tools", "cli", "haulgate-export"), "--week", WEEK, "--out", out, "--quiet", "--conninfo",
+                        self.database.conninfo("haulgate_export")], check=True,
+                       env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))  # it cannot look for leaks under strace
+        with open(trace, encoding="utf-8") as f:
+            calls = [line for line in f if "(" in line and "+++" not in line]
+        flushed, renamed = set(), []
+        for line in calls:
+            name = line.rsplit("/", 1)[-1].split(">")[0] if "fsync(" in line else line.split('"')[1]
+            if "fsync(" in line:
+                flushed.add(name)
+            else:
+                self.assertIn(name, flushed, "moved before it was flushed")
+                renamed.append(name)
+        self.assertEqual(len(renamed), 29)
+        self.assertEqual(renamed[-1], "manifest.json")
+        kinds = ["fsync" if "fsync(" in line else "rename" for line in calls]
+        self.assertEqual(kinds[-3:], ["fsync", "rename", "fsync"], "the folder is flushed before and after the manifest")
+
     def test_a_snapshot_is_one_moment(self):
         """Rows that come after the transaction began are not in any file."""
         out, wanted = self.new_dir(), self.new_dir()
