@@ -22,10 +22,11 @@ struct store;
 
 struct store_options {
 	const struct config *config; /* must outlive the store; reload: store_reload() */
-	struct spool *spool;         /* waited on, and told what may be archived */
+	struct spool *spool;	     /* waited on, and told what may be archived */
 	const char *spool_dir, *archive_dir;
 	struct metrics_thread *metrics; /* of the store thread; may be NULL */
-	/* Called on the store thread after each commit; position: everything before it is stored. */
+	/* Called on the store thread after each commit; position: everything before it is stored.
+	 */
 	void (*committed)(uint64_t position, void *arg);
 	void *arg;
 	/* Samples of late days that one transaction folds again; those of the days beyond it wait

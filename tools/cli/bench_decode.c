@@ -1,5 +1,6 @@
 /*
- * haulgate-bench-decode: how fast one core walks frames and reads 19 fields of each sample, and packs them.
+ * haulgate-bench-decode: how fast one core walks frames and reads 19 fields of each sample, and
+ * packs them.
  *
  *   haulgate-bench-decode [SECONDS [SAMPLES_PER_FRAME]]
  *

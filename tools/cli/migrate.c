@@ -6,25 +6,18 @@
  * seed/. Forward only: an applied file whose bytes changed is refused.  Safe to run twice, and at
  * once.
  */
-#include <ctype.h>
-#include <dirent.h>
 #include <getopt.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <libpq-fe.h>
-#include <openssl/sha.h>
 
 #include "gateway/assess/assess.h"
+#include "tools/cli/migrate_files.h"
 
 enum exit_code { EXIT_OK, EXIT_DATABASE, EXIT_USAGE, EXIT_REFUSED, EXIT_PENDING, EXIT_FILES };
-
-enum { MIGRATIONS_MAX = 1000, HEX_SIZE = 2 * SHA256_DIGEST_LENGTH + 1 };
 
 static const char usage[] =
 	"usage: haulgate-migrate [--conninfo TEXT] [--schema-dir DIR] [--seed] [--status]\n"
@@ -45,143 +38,12 @@ static const char usage[] =
 	"      3 refused: an applied file has changed, or the database is newer than the files,\n"
 	"      4 (--status) migrations are pending, 5 a file cannot be read\n";
 
-struct migration {
-	int version;
-	char name[NAME_MAX + 1]; /* the file's */
-	char sha256[HEX_SIZE];
-	char *sql;
-	bool applied;
-};
-
 struct migrate {
 	PGconn *conn;
 	char dir[PATH_MAX];
 	struct migration *list;
 	size_t count;
 };
-
-/* ---- files ---- */
-
-static char *file_read(const char *path, size_t *ret_size)
-{
-	FILE *f = fopen(path, "rb");
-	char *text = NULL;
-	long size;
-
-	if (f == NULL)
-		goto out;
-	if (fseek(f, 0, SEEK_END) != 0 || (size = ftell(f)) < 0 || fseek(f, 0, SEEK_SET) != 0)
-		goto out;
-	if ((text = malloc((size_t)size + 1)) == NULL)
-		goto out;
-	if (fread(text, 1, (size_t)size, f) != (size_t)size) {
-		free(text);
-		text = NULL;
-		goto out;
-	}
-	text[size] = '\0';
-	*ret_size = (size_t)size;
-out:
-	if (text == NULL)
-		fprintf(stderr, "haulgate-migrate: cannot read %s: %m\n", path);
-	if (f != NULL)
-		fclose(f);
-	return text;
-}
-
-static void sha256_hex(const char *bytes, size_t size, char out[HEX_SIZE])
-{
-	unsigned char digest[SHA256_DIGEST_LENGTH];
-
-	SHA256((const unsigned char *)bytes, size, digest);
-	for (size_t i = 0; i < sizeof(digest); i++)
-		snprintf(out + 2 * i, 3, "%02x", digest[i]);
-}
-
-/* NNNN_name.sql */
-static int is_migration(const struct dirent *entry)
-{
-	const char *name = entry->d_name;
-	const size_t size = strlen(name);
-
-	if (size < 10 || strcmp(name + size - 4, ".sql") != 0)
-		return 0;
-	for (int i = 0; i < 4; i++)
-		if (!isdigit((unsigned char)name[i]))
-			return 0;
-	return name[4] == '_';
-}
-
-static int is_sql(const struct dirent *entry)
-{
-	const size_t size = strlen(entry->d_name);
-
-	return size > 4 && entry->d_name[0] != '.' && strcmp(entry->d_name + size - 4, ".sql") == 0;
-}
-
-static void path_join(char out[PATH_MAX], const char *dir, const char *name)
-{
-	if (snprintf(out, PATH_MAX, "%s/%s", dir, name) >= PATH_MAX)
-		out[0] = '\0'; /* fopen() refuses it, with a message */
-}
-
-static int migrations_read(struct migrate *m)
-{
-	struct dirent **entries = NULL;
-	const int n = scandir(m->dir, &entries, is_migration, alphasort);
-	int rc = EXIT_FILES;
-
-	if (n <= 0 || n > MIGRATIONS_MAX) {
-		fprintf(stderr,
-			"haulgate-migrate: no NNNN_name.sql found in %s: name the folder with "
-			"--schema-dir\n",
-			m->dir);
-		goto out;
-	}
-	m->list = calloc((size_t)n, sizeof(*m->list));
-	if (m->list == NULL)
-		goto out;
-	for (int i = 0; i < n; i++) {
-		struct migration *g = &m->list[i];
-		char path[PATH_MAX];
-		size_t size;
-
-		path_join(path, m->dir, entries[i]->d_name);
-		g->version = atoi(entries[i]->d_name);
-		snprintf(g->name, sizeof(g->name), "%s", entries[i]->d_name);
-		if (i > 0 && m->list[i - 1].version == g->version) {
-			fprintf(stderr, "haulgate-migrate: %s and %s have the same number\n",
-				m->list[i - 1].name, g->name);
-			goto out;
-		}
-		if ((g->sql = file_read(path, &size)) == NULL)
-			goto out;
-		sha256_hex(g->sql, size, g->sha256);
-		m->count++;
-	}
-	rc = EXIT_OK;
-out:
-	for (int i = 0; i < n; i++)
-		free(entries[i]);
-	free(entries);
-	return rc;
-}
-
-/* schema/ beside, or above, the folder of this program; else that of the source tree. */
-static void schema_dir_find(char out[PATH_MAX])
-{
-	char dir[PATH_MAX], probe[PATH_MAX + 32];
-	const ssize_t size = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
-
-	for (dir[size > 0 ? size : 0] = '\0'; strlen(dir) > 1; dirname(dir)) {
-		snprintf(probe, sizeof(probe), "%s/schema/0001_base.sql", dir);
-		if (access(probe, R_OK) == 0) {
-			path_join(out, dir, "schema");
-			return;
-		}
-	}
-	snprintf(out, PATH_MAX, "%s", HAULGATE_SCHEMA_DIR);
-}
 
 /* ---- the database ---- */
 
@@ -279,9 +141,9 @@ static int applied_read(struct migrate *m)
 	if (PQresultStatus(r) != PGRES_TUPLES_OK)
 		rc = complain(m, "schema_version");
 	for (int i = 0; rc == EXIT_OK && i < PQntuples(r); i++) {
-		struct migration *g = migration_find(m, atoi(PQgetvalue(r, i, 0)));
+		struct migration *g = migration_find(m, (int)strtol(PQgetvalue(r, i, 0), NULL, 10));
 
-		newest = atoi(PQgetvalue(r, i, 0));
+		newest = (int)strtol(PQgetvalue(r, i, 0), NULL, 10);
 		if (g == NULL) {
 			fprintf(stderr,
 				"haulgate-migrate: the database has migration %s, which is not in "
@@ -514,7 +376,7 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return EXIT_USAGE;
 	}
-	rc = migrations_read(&m);
+	rc = migrations_read(m.dir, &m.list, &m.count) == 0 ? EXIT_OK : EXIT_FILES;
 	if (rc == EXIT_OK)
 		rc = database_open(&m, conninfo);
 	if (rc == EXIT_OK)
