@@ -45,7 +45,7 @@ CREATE FUNCTION api.finding_json(f finding, v vehicle, r rule, d division, h hau
     'severity', f.severity, 'state', f.state,
     'from', api.instant(f.from_at), 'to', api.instant(f.to_at),
     'division', api.division_json(d), 'route', api.route_json(h),
-    'lon', ST_X(f.place), 'lat', ST_Y(f.place),
+    'lon', round(ST_X(f.place)::numeric, 6), 'lat', round(ST_Y(f.place)::numeric, 6),
     'value', f.value, 'limit', f."limit", 'measured', f.measured)
 $$;
 
