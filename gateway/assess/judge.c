@@ -156,6 +156,7 @@ static void nox_step(struct assess_day *d, const struct rule_set *rules, const s
 			      : -1);
 	if (!judged)
 		return;
+	assert(b != NULL);
 	b->loaded_s++;
 	mean = d->nox_sum / NOX_STEPS_PER_PPM / d->nox_count;
 	if (d->nox_count < NOX_WINDOW_MIN_S || mean <= parameter(rules, nox_high, nox_ppm))

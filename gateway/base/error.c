@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int error_set(struct error *err, enum error_code code, const char *format, ...)
+int(error_set)(struct error *err, enum error_code code, const char *format, ...)
 {
 	va_list args;
 
@@ -18,7 +18,7 @@ int error_set(struct error *err, enum error_code code, const char *format, ...)
 	return code;
 }
 
-int error_errno(struct error *err, enum error_code code, const char *format, ...)
+int(error_errno)(struct error *err, enum error_code code, const char *format, ...)
 {
 	const int saved = errno;
 	char reason[128];

@@ -30,7 +30,7 @@ void log_line(enum log_level level, const char *format, ...)
 	va_end(args);
 	if (n < 0)
 		return;
-	size = (size_t)(head + n);
+	size = (size_t)head + (size_t)n;
 	if (size > sizeof(line) - 2)
 		size = sizeof(line) - 2;
 	/* One event stays one line, whatever a value brought along. */

@@ -96,7 +96,7 @@ static void connection_cb(uv_stream_t *stream, int status)
 int listener_open(struct listener *l, struct loop *loop, bool tls, const char *address,
 		  char *ret_address, size_t size, struct error *err)
 {
-	union address bound;
+	union address bound = { 0 };
 	const int fd = socket_bind(address, &bound, err);
 	int rc;
 

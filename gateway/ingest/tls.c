@@ -188,7 +188,7 @@ static void keep_ticket_keys(SSL_CTX *fresh, SSL_CTX *old)
 
 int tls_reload(struct tls *t, const char *certificate, const char *key, struct error *err)
 {
-	SSL_CTX *fresh, *old;
+	SSL_CTX *fresh = NULL, *old;
 	const int rc = context_load(certificate, key, &fresh, err);
 
 	if (rc != 0)

@@ -149,6 +149,7 @@ static int enter_segment(struct spool_reader *r, struct error *err)
 		goto out;
 	}
 	rc = open_name(&r->folder, name, &r->segment, err);
+	assert(rc != 0 || r->segment != NULL);
 	if (rc == ERROR_CORRUPT || (rc == 0 && r->segment->copies == 0)) {
 		rc = skip_unreadable(r, &list, name, err);
 		goto out;
@@ -377,6 +378,7 @@ static int fetch_enter(struct spool_reader *r, uint64_t position, struct error *
 		segment_close(r->fetch_segment);
 		r->fetch_segment = NULL;
 		rc = open_name(&r->folder, name, &r->fetch_segment, err);
+		assert(rc != 0 || r->fetch_segment != NULL);
 		if (rc == 0 && r->fetch_segment->copies == 0)
 			rc = error_set(err, ERROR_CORRUPT, "segment %016" PRIx64 ": header damaged",
 				       name->base);

@@ -64,8 +64,8 @@ static inline size_t batch_need(const struct spool_batch *b)
 	return b->size + MARK_SIZE + SECTOR_SIZE;
 }
 
-void *writer_main(void *spool);
-void *helper_main(void *spool);
+void *writer_main(void *arg); /* struct spool */
+void *helper_main(void *arg);
 
 /*
  * Takes the spare as the next segment: header, sync, name, sync of the folder.

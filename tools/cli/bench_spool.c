@@ -182,7 +182,7 @@ int main(int argc, char **argv)
 					       { "dir", required_argument, NULL, 'd' },
 					       { "batch", required_argument, NULL, 'b' },
 					       { 0 } };
-	struct samples samples = { .ns = malloc(SAMPLES_MAX * sizeof(uint32_t)) };
+	struct samples samples = { 0 };
 	struct spool_options o = { .segment_size = 64 << 20, .size_max = UINT64_C(8) << 30 };
 	const char *parent = "/tmp";
 	unsigned records = 64;
@@ -202,9 +202,11 @@ int main(int argc, char **argv)
 		else
 			return 2;
 	}
+	samples.ns = malloc(SAMPLES_MAX * sizeof(uint32_t));
 	snprintf(dir, sizeof(dir), "%s/haulgate-bench.XXXXXX", parent);
 	if (samples.ns == NULL || records < 1 || records > 4096 || mkdtemp(dir) == NULL) {
 		fprintf(stderr, "cannot make a folder in %s, or wrong arguments\n", parent);
+		free(samples.ns);
 		return 2;
 	}
 	log_set_level(LOG_WARNING);

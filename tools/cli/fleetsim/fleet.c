@@ -98,7 +98,7 @@ static void show(struct fleet *f)
 
 	if (f->settings->quiet || now - f->last_line_us < every)
 		return;
-	const double done = (double)(f->shared.drive_us / 1000000 - plan->start) /
+	const double done = ((double)f->shared.drive_us / 1e6 - (double)plan->start) /
 			    (double)(plan->drive_s + plan->spread_s);
 	const double rate =
 		(double)(f->tally.frames - f->line_frames) * 1e6 / (double)(now - f->last_line_us);
