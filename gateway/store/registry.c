@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,7 +112,7 @@ static struct vehicle *vehicle_get(struct registry *g, const char *vin)
 	}
 	*slot = arena_alloc(&g->arena, sizeof(**slot));
 	**slot = (struct vehicle){ .software_version = -1, .last_at = INT64_MIN };
-	strcpy((*slot)->vin, vin);
+	snprintf((*slot)->vin, sizeof((*slot)->vin), "%s", vin);
 	g->count++;
 	return *slot;
 }

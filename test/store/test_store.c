@@ -390,6 +390,50 @@ static void test_replaced_spool_is_refused(void **state)
 	fixture_close(&f);
 }
 
+/* Method: the position moves while the store runs: somebody else works on it, so it stops. */
+static void test_moved_position_is_a_fence(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	feed_drive(&f, 1, BASE_AT + NOON, 100);
+	fixture_store_open(&f);
+	fixture_wait_stored(&f);
+	fixture_execute(&f, "UPDATE ingest_position SET position = position + 1");
+	feed_drive(&f, 1, BASE_AT + NOON + 100, 100);
+	store_close(f.store, 1000);
+	f.store = NULL;
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 10);
+	fixture_close(&f);
+}
+
+/* Method: a finding opens behind the last checkpoint, the process goes, another one goes on with
+ * it. */
+static void test_finding_younger_than_the_snapshot(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	feed_drive(&f, 1, BASE_AT + NOON, 300);
+	fixture_store_all(&f);
+	feed_drive(&f, 1, BASE_AT + NOON + 300, DRIVE_S);
+	fixture_store_open(&f);
+	fixture_wait_stored(&f);
+	store_close(f.store, 0);
+	f.store = NULL;
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM finding"), 1);
+	assert_int_equal(fixture_number(&f, "SELECT samples FROM vehicle_day"), 300);
+	feed_drive(&f, 1, BASE_AT + NOON + 300 + DRIVE_S, 100);
+	fixture_store_all(&f);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM finding WHERE revision = 1"), 1);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM finding"), 1);
+	assert_int_equal(fixture_number(&f, "SELECT samples FROM vehicle_day"), 400 + DRIVE_S);
+	assert_int_equal(metrics_read(f.metrics, METRIC_store_retries_total), 0);
+	fixture_close(&f);
+}
+
 /* Method: what the event loops ask, before and after the registry is there. */
 static void test_registry(void **state)
 {
@@ -411,7 +455,7 @@ static void test_registry(void **state)
 	assert_int_equal(store_layout(f.store, "LTEST000000000005"), LAYOUT_UNKNOWN);
 	fixture_store_close(&f);
 	f.gateway[0] = '\0';
-	strcpy(f.gateway, "host=/nowhere");
+	snprintf(f.gateway, sizeof(f.gateway), "host=/nowhere");
 	fixture_store_open(&f);
 	assert_int_equal(store_vehicle(f.store, "LTEST000000000001"), VEHICLE_REGISTRY_NOT_LOADED);
 	store_close(f.store, 100);
@@ -434,6 +478,8 @@ int main(void)
 		cmocka_unit_test(test_late_data_supersede),
 		cmocka_unit_test(test_bounded_days_in_memory),
 		cmocka_unit_test(test_replaced_spool_is_refused),
+		cmocka_unit_test(test_moved_position_is_a_fence),
+		cmocka_unit_test(test_finding_younger_than_the_snapshot),
 		cmocka_unit_test(test_registry),
 	};
 

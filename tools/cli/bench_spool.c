@@ -214,6 +214,7 @@ int main(int argc, char **argv)
 	if (spool_open(&o, NULL, &spool, &err) != 0) {
 		fprintf(stderr, "%s\n", err.text);
 		remove_spool(dir);
+		free(samples.ns);
 		return 1;
 	}
 	run(spool, &samples, 1, 1, seconds);

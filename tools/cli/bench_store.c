@@ -354,7 +354,7 @@ static void spool_make(struct bench *b)
 					 .size_max = (uint64_t)64 << 30,
 					 .reserve = 1 << 20 };
 
-	strcpy(b->dir, "/tmp/haulgate-bench.XXXXXX");
+	snprintf(b->dir, sizeof(b->dir), "/tmp/haulgate-bench.XXXXXX");
 	if (mkdtemp(b->dir) == NULL)
 		die("mkdtemp", b->dir);
 	options.dir = b->dir;
@@ -398,7 +398,7 @@ int main(int argc, char **argv)
 	char text[100];
 
 	for (int i = 1; i + 1 < argc; i += 2) {
-		const long value = atol(argv[i + 1]);
+		const long value = strtol(argv[i + 1], NULL, 10);
 
 		if (strcmp(argv[i], "--trucks") == 0)
 			b.trucks = (unsigned)value;
