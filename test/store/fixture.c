@@ -368,6 +368,15 @@ void fixture_feed(struct fixture *f, const struct bytes *frame, int64_t received
 	free(raw);
 }
 
+void fixture_drive(struct fixture *f, unsigned truck, int64_t at, unsigned seconds)
+{
+	for (unsigned i = 0; i < seconds; i += 10) {
+		const struct bytes frame = truck_report(truck, COMMAND_REALTIME, at + i, 10);
+
+		fixture_feed(f, &frame, at + i + 11, VERDICT_ACCEPTED);
+	}
+}
+
 /* ---- what the database holds ---- */
 
 void fixture_execute(struct fixture *f, const char *sql)

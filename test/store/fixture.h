@@ -65,6 +65,9 @@ struct bytes truck_unit(unsigned truck, uint8_t command, const uint8_t *unit, si
 void fixture_feed(struct fixture *f, const struct bytes *frame, int64_t received_at,
 		  enum verdict verdict);
 
+/* A drive: ten seconds a frame, received as they come. */
+void fixture_drive(struct fixture *f, unsigned truck, int64_t at, unsigned seconds);
+
 /* ---- what the database holds ---- */
 
 /* First column of the first row. */

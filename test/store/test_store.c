@@ -11,15 +11,6 @@
 
 enum { NOON = 12 * 3600, DRIVE_S = 1500 };
 
-static void feed_drive(struct fixture *f, unsigned truck, int64_t at, unsigned seconds)
-{
-	for (unsigned i = 0; i < seconds; i += 10) {
-		const struct bytes frame = truck_report(truck, COMMAND_REALTIME, at + i, 10);
-
-		fixture_feed(f, &frame, at + i + 11, VERDICT_ACCEPTED);
-	}
-}
-
 static void assert_stored(struct fixture *f, struct samples *expected)
 {
 	struct samples stored;
@@ -40,7 +31,7 @@ static void test_frames_become_rows_and_findings(void **state)
 	frame = truck_login(1, BASE_AT + NOON - 5, 1);
 	fixture_feed(&f, &frame, BASE_AT + NOON - 4, VERDICT_ACCEPTED);
 	for (unsigned truck = 1; truck <= 2; truck++) {
-		feed_drive(&f, truck, BASE_AT + NOON, DRIVE_S);
+		fixture_drive(&f, truck, BASE_AT + NOON, DRIVE_S);
 		samples_expect(&expected, truck, BASE_AT + NOON, DRIVE_S);
 	}
 	fixture_store_all(&f);
@@ -119,8 +110,8 @@ static void test_regrouped_supplement_adds_only_new_seconds(void **state)
 
 	(void)state;
 	fixture_open(&f);
-	feed_drive(&f, 1, at, 30);
-	feed_drive(&f, 1, at + 60, 30);
+	fixture_drive(&f, 1, at, 30);
+	fixture_drive(&f, 1, at + 60, 30);
 	frame = truck_report(1, COMMAND_SUPPLEMENT, at + 25, 40); /* 25 .. 64; new are 30 .. 59 */
 	fixture_feed(&f, &frame, at + 200, VERDICT_ACCEPTED);
 	fixture_store_all(&f);
@@ -146,7 +137,7 @@ static void test_conflict_keeps_the_first(void **state)
 
 	(void)state;
 	fixture_open(&f);
-	feed_drive(&f, 1, at, 20);
+	fixture_drive(&f, 1, at, 20);
 	truck_body(2, at + 5, body);
 	unit_start(&w, LAYOUT_A, at + 5, 1, unit, sizeof(unit));
 	unit_block(&w, INFO_STREAM, at + 5, 1, body, sizeof(body));
@@ -175,7 +166,7 @@ static void test_types_share_a_second(void **state)
 	for (int round = 0; round < 2; round++) {
 		frame = truck_obd(1, at + 100 * round, true); /* first of its second */
 		fixture_feed(&f, &frame, at + 300, VERDICT_ACCEPTED);
-		feed_drive(&f, 1, at + 100 * round, 20);
+		fixture_drive(&f, 1, at + 100 * round, 20);
 		frame = truck_obd(1, at + 100 * round + 19, true); /* behind, in the last second */
 		fixture_feed(&f, &frame, at + 300, VERDICT_ACCEPTED);
 		frame = truck_obd(1, at + 100 * round + 10,
@@ -199,6 +190,27 @@ static void test_types_share_a_second(void **state)
 	fixture_close(&f);
 }
 
+/* Method: an OBD report from the middle of what is stored, twice, when its type is new to the last
+ * second. */
+static void test_late_type_is_late(void **state)
+{
+	const int64_t at = BASE_AT + NOON;
+	struct fixture f;
+	const struct bytes frame = truck_obd(1, at + 15, true);
+	struct bytes second;
+
+	(void)state;
+	fixture_open(&f);
+	fixture_drive(&f, 1, at, 30);
+	fixture_store_all(&f);
+	for (int i = 0; i < 2; i++) {
+		fixture_feed(&f, &frame, at + 40, VERDICT_ACCEPTED);
+		fixture_store_all(&f);
+	}
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 4);
+	@ @fixture_close(&f);
+}
+
 /* Method: one frame from 23:59:55 to 00:00:05. */
 static void test_midnight_splits_the_day_but_not_the_row(void **state)
 {
@@ -209,7 +221,7 @@ static void test_midnight_splits_the_day_but_not_the_row(void **state)
 
 	(void)state;
 	fixture_open(&f);
-	feed_drive(&f, 1, midnight - 25, 40);
+	fixture_drive(&f, 1, midnight - 25, 40);
 	frame = truck_report(1, COMMAND_SUPPLEMENT, midnight - 5, 10); /* stored already */
 	fixture_feed(&f, &frame, midnight + 30, VERDICT_ACCEPTED);
 	fixture_store_all(&f);
@@ -244,7 +256,7 @@ static void test_faulty_clock_is_kept_and_not_assessed(void **state)
 		frame = truck_report(1, COMMAND_REALTIME, 946684800,
 				     9); /* the next start of the truck */
 		fixture_feed(&f, &frame, BASE_AT + NOON, VERDICT_ACCEPTED);
-		feed_drive(&f, 1, BASE_AT + NOON + 20 * i, 20);
+		fixture_drive(&f, 1, BASE_AT + NOON + 20 * i, 20);
 	}
 	fixture_store_all(&f);
 	assert_int_equal(
@@ -252,70 +264,6 @@ static void test_faulty_clock_is_kept_and_not_assessed(void **state)
 	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 6);
 	assert_int_equal(fixture_number(&f, "SELECT sum(samples) FROM vehicle_day"), 40);
 	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM vehicle_day"), 1);
-	fixture_close(&f);
-}
-
-/* Method: refused frames of every verdict, and bytes that are no record. */
-static void test_refused_frames_go_to_quarantine(void **state)
-{
-	struct fixture f;
-	struct bytes frame = truck_report(1, COMMAND_REALTIME, BASE_AT + NOON, 10);
-
-	(void)state;
-	fixture_open(&f);
-	for (unsigned v = 1; v < VERDICT_COUNT; v++)
-		fixture_feed(&f, &frame, BASE_AT + NOON, (enum verdict)v);
-	frame.bytes[0] = 'X';
-	fixture_feed(&f, &frame, BASE_AT + NOON, VERDICT_ACCEPTED);
-	fixture_store_all(&f);
-	assert_int_equal(fixture_number(&f, "SELECT count(DISTINCT reason) FROM quarantine"),
-			 VERDICT_COUNT);
-	assert_int_equal(
-		fixture_number(&f,
-			       "SELECT count(*) FROM quarantine WHERE vin = 'LTEST000000000001'"),
-		VERDICT_COUNT - 1);
-	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM vehicle"), 0);
-	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 0);
-	fixture_close(&f);
-}
-
-/* Method: the database refuses three of two hundred frames, and a VIN; all others get in. */
-static void test_poison_is_bisected(void **state)
-{
-	struct fixture f;
-	struct samples expected = { 0 };
-	struct bytes frame;
-
-	(void)state;
-	fixture_open(&f);
-	fixture_execute(&f, "ALTER TABLE track ADD CONSTRAINT poison CHECK (vehicle_id <> 2 OR "
-			    "extract(minute FROM "
-			    "at) <> 5 OR extract(second FROM at) < 30)");
-	fixture_execute(
-		&f, "ALTER TABLE vehicle ADD CONSTRAINT poison CHECK (vin <> 'LTEST000000000009')");
-	fixture_execute(
-		&f,
-		"INSERT INTO vehicle (vin) VALUES ('LTEST000000000001'), ('LTEST000000000002')");
-	frame = truck_report(9, COMMAND_REALTIME, BASE_AT + NOON, 10);
-	fixture_feed(&f, &frame, BASE_AT + NOON + 11, VERDICT_ACCEPTED);
-	for (unsigned truck = 1; truck <= 2; truck++) {
-		feed_drive(&f, truck, BASE_AT + NOON, 1000);
-		samples_expect(&expected, truck, BASE_AT + NOON, truck == 1 ? 1000 : 330);
-	}
-	samples_expect(&expected, 2, BASE_AT + NOON + 360, 640);
-	fixture_store_all(&f);
-	assert_stored(&f, &expected);
-	assert_int_equal(
-		fixture_number(&f, "SELECT count(*) FROM quarantine WHERE reason = 'database' AND "
-				   "sqlstate = '23514'"),
-		4);
-	assert_int_equal(fixture_number(&f, "SELECT sum(samples) FROM vehicle_day"), 1970);
-	/* And a restart from the snapshot knows that they are not there. */
-	feed_drive(&f, 2, BASE_AT + NOON + 1000, 10);
-	fixture_execute(&f, "UPDATE ingest_position SET snapshot_position = 0");
-	fixture_execute(&f, "DELETE FROM assess_snapshot");
-	fixture_store_all(&f);
-	assert_int_equal(fixture_number(&f, "SELECT sum(samples) FROM vehicle_day"), 1980);
 	fixture_close(&f);
 }
 
@@ -327,14 +275,14 @@ static void test_late_data_supersede(void **state)
 
 	(void)state;
 	fixture_open(&f);
-	feed_drive(&f, 1, at, DRIVE_S);
+	fixture_drive(&f, 1, at, DRIVE_S);
 	fixture_store_all(&f);
-	feed_drive(&f, 1, at + DRIVE_S, 300);
+	fixture_drive(&f, 1, at + DRIVE_S, 300);
 	fixture_store_all(&f);
 	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM finding"), 1);
 	assert_int_equal(fixture_number(&f, "SELECT revision FROM finding"), 1);
 	assert_int_equal(fixture_number(&f, "SELECT revision FROM vehicle_day"), 1);
-	feed_drive(&f, 1, at - 600, 600); /* earlier than all */
+	fixture_drive(&f, 1, at - 600, 600); /* earlier than all */
 	fixture_store_all(&f);
 	assert_int_equal(
 		fixture_number(&f, "SELECT count(*) FROM finding WHERE state = 'superseded' AND "
@@ -348,6 +296,36 @@ static void test_late_data_supersede(void **state)
 	fixture_close(&f);
 }
 
+/* Method: late data of several days in one batch that may fold one of them: the others follow. */
+static void test_deferred_days_supersede(void **state)
+{
+	const int64_t at = BASE_AT + NOON;
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	f.fold_budget = 1;
+	f.config.store_batch_ms = 1000;
+	for (unsigned truck = 1; truck <= 7; truck += 3)
+		fixture_drive(&f, truck, at, DRIVE_S);
+	fixture_store_all(&f);
+	for (unsigned truck = 1; truck <= 7; truck += 3)
+		fixture_drive(&f, truck, at - 600, 600);
+	fixture_store_all(&f);
+	assert_int_equal(
+		fixture_number(
+			&f, "SELECT count(*) FROM finding WHERE state = 'open' AND revision = 2"),
+		3);
+	assert_int_equal(
+		fixture_number(&f, "SELECT count(*) FROM finding WHERE state = 'superseded'"), 3);
+	assert_int_equal(
+		fixture_number(
+			&f,
+			"SELECT count(*) FROM vehicle_day WHERE revision = 2 AND samples = 2100"),
+		3);
+	fixture_close(&f);
+}
+
 /* Method: more vehicle-days than fit in memory, touched round after round. */
 static void test_bounded_days_in_memory(void **state)
 {
@@ -358,7 +336,7 @@ static void test_bounded_days_in_memory(void **state)
 	fixture_open(&f);
 	for (unsigned round = 0; round < 20; round++)
 		for (unsigned truck = 1; truck <= 12; truck++)
-			feed_drive(&f, truck, BASE_AT + NOON + round * 30, 30);
+			fixture_drive(&f, truck, BASE_AT + NOON + round * 30, 30);
 	f.config.assess_vehicles = 5;
 	f.config.store_batch_frames = 7;
 	fixture_store_all(&f);
@@ -373,41 +351,6 @@ static void test_bounded_days_in_memory(void **state)
 	fixture_close(&f);
 }
 
-/* Method: another spool beside a database that has stored more: refused, nothing is skipped. */
-static void test_replaced_spool_is_refused(void **state)
-{
-	struct fixture f;
-
-	(void)state;
-	fixture_open(&f);
-	feed_drive(&f, 1, BASE_AT + NOON, 100);
-	fixture_execute(&f, "INSERT INTO ingest_position VALUES (1, 1000000000, 1000000000)");
-	fixture_store_open(&f);
-	store_close(f.store, 500);
-	f.store = NULL;
-	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 0);
-	assert_int_equal(fixture_number(&f, "SELECT position FROM ingest_position"), 1000000000);
-	fixture_close(&f);
-}
-
-/* Method: the position moves while the store runs: somebody else works on it, so it stops. */
-static void test_moved_position_is_a_fence(void **state)
-{
-	struct fixture f;
-
-	(void)state;
-	fixture_open(&f);
-	feed_drive(&f, 1, BASE_AT + NOON, 100);
-	fixture_store_open(&f);
-	fixture_wait_stored(&f);
-	fixture_execute(&f, "UPDATE ingest_position SET position = position + 1");
-	feed_drive(&f, 1, BASE_AT + NOON + 100, 100);
-	store_close(f.store, 1000);
-	f.store = NULL;
-	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 10);
-	fixture_close(&f);
-}
-
 /* Method: a finding opens behind the last checkpoint, the process goes, another one goes on with
  * it. */
 static void test_finding_younger_than_the_snapshot(void **state)
@@ -416,21 +359,54 @@ static void test_finding_younger_than_the_snapshot(void **state)
 
 	(void)state;
 	fixture_open(&f);
-	feed_drive(&f, 1, BASE_AT + NOON, 300);
+	fixture_drive(&f, 1, BASE_AT + NOON, 300);
 	fixture_store_all(&f);
-	feed_drive(&f, 1, BASE_AT + NOON + 300, DRIVE_S);
+	fixture_drive(&f, 1, BASE_AT + NOON + 300, DRIVE_S);
 	fixture_store_open(&f);
 	fixture_wait_stored(&f);
 	store_close(f.store, 0);
 	f.store = NULL;
 	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM finding"), 1);
 	assert_int_equal(fixture_number(&f, "SELECT samples FROM vehicle_day"), 300);
-	feed_drive(&f, 1, BASE_AT + NOON + 300 + DRIVE_S, 100);
+	fixture_drive(&f, 1, BASE_AT + NOON + 300 + DRIVE_S, 100);
 	fixture_store_all(&f);
 	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM finding WHERE revision = 1"), 1);
 	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM finding"), 1);
 	assert_int_equal(fixture_number(&f, "SELECT samples FROM vehicle_day"), 400 + DRIVE_S);
 	assert_int_equal(metrics_read(f.metrics, METRIC_store_retries_total), 0);
+	fixture_close(&f);
+}
+
+/* Method: a stricter version of a rule: the day is judged by it when it is touched next. */
+static void test_new_rule_version_supersedes(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	fixture_drive(&f, 1, BASE_AT + NOON, DRIVE_S);
+	fixture_drive(&f, 2, BASE_AT + NOON, DRIVE_S);
+	fixture_store_all(&f);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM finding"), 1);
+	fixture_execute(&f,
+			"INSERT INTO rule (rule_id, version, label, doc, severity, parameters) "
+			"SELECT rule_id, 2, "
+			"label, doc, severity, '{\"nox_ppm\": 50, \"duration_s\": 60}' FROM rule "
+			"WHERE rule_id = 'nox_high'");
+	fixture_drive(&f, 1, BASE_AT + NOON + DRIVE_S, 10);
+	fixture_drive(&f, 2, BASE_AT + NOON + DRIVE_S, 10);
+	fixture_store_all(&f);
+	assert_int_equal(
+		fixture_number(
+			&f,
+			"SELECT count(*) FROM finding WHERE state = 'open' AND rule_version = 2"),
+		2);
+	assert_int_equal(
+		fixture_number(&f, "SELECT count(*) FROM finding WHERE state = 'superseded' AND "
+				   "rule_version = 1"),
+		1);
+	assert_int_equal(fixture_number(&f, "SELECT sum(samples) FROM vehicle_day"),
+			 2 * DRIVE_S + 20);
 	fixture_close(&f);
 }
 
@@ -444,7 +420,7 @@ static void test_registry(void **state)
 	fixture_execute(
 		&f, "INSERT INTO vehicle (vin, state) VALUES ('LTEST000000000005', 'registered'), "
 		    "('LTEST000000000006', 'retired')");
-	feed_drive(&f, 1, BASE_AT + NOON, 20);
+	fixture_drive(&f, 1, BASE_AT + NOON, 20);
 	fixture_store_open(&f);
 	fixture_wait_stored(&f);
 	assert_int_equal(store_vehicle(f.store, "LTEST000000000001"), VEHICLE_KNOWN);
@@ -471,15 +447,14 @@ int main(void)
 		cmocka_unit_test(test_regrouped_supplement_adds_only_new_seconds),
 		cmocka_unit_test(test_conflict_keeps_the_first),
 		cmocka_unit_test(test_types_share_a_second),
+		cmocka_unit_test(test_late_type_is_late),
 		cmocka_unit_test(test_midnight_splits_the_day_but_not_the_row),
 		cmocka_unit_test(test_faulty_clock_is_kept_and_not_assessed),
-		cmocka_unit_test(test_refused_frames_go_to_quarantine),
-		cmocka_unit_test(test_poison_is_bisected),
 		cmocka_unit_test(test_late_data_supersede),
+		cmocka_unit_test(test_deferred_days_supersede),
 		cmocka_unit_test(test_bounded_days_in_memory),
-		cmocka_unit_test(test_replaced_spool_is_refused),
-		cmocka_unit_test(test_moved_position_is_a_fence),
 		cmocka_unit_test(test_finding_younger_than_the_snapshot),
+		cmocka_unit_test(test_new_rule_version_supersedes),
 		cmocka_unit_test(test_registry),
 	};
 
