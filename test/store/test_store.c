@@ -208,7 +208,20 @@ static void test_late_type_is_late(void **state)
 		fixture_store_all(&f);
 	}
 	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), 4);
-	@ @fixture_close(&f);
+	assert_int_equal(
+		fixture_number(&f,
+			       "SELECT count(*) FROM track WHERE part = 1 AND quirks & 256 <> 0"),
+		1);
+	/* And one that does continue the day, in a second that is a row of its own. */
+	second = truck_report(1, COMMAND_REALTIME, at + 40, 1);
+	fixture_feed(&f, &second, at + 42, VERDICT_ACCEPTED);
+	fixture_store_all(&f);
+	second = truck_obd(1, at + 40, true);
+	fixture_feed(&f, &second, at + 42, VERDICT_ACCEPTED);
+	fixture_store_all(&f);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track WHERE part = 1"), 2);
+	assert_int_equal(metrics_read(f.metrics, METRIC_store_retries_total), 0);
+	fixture_close(&f);
 }
 
 /* Method: one frame from 23:59:55 to 00:00:05. */
