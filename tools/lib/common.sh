@@ -36,7 +36,8 @@ install_packages() {
   ) || { tail -n 15 "$log_dir/apt.log" >&2; die "apt-get could not install: ${missing[*]} (whole output: $log_dir/apt.log)"; }
 }
 
-# build NAME [MESON OPTION...]: build/NAME, made once and brought up to date.
+# build NAME [MESON OPTION...]: build/NAME, made once and brought up to date.  targets: only these, if it is set.
+targets=()
 build() {
   local name=$1 dir=$top/build/$1
   shift
@@ -44,8 +45,8 @@ build() {
     meson setup "$dir" "$top" "$@" >"$log_dir/setup-$name.log" 2>&1 ||
       { tail -n 20 "$log_dir/setup-$name.log" >&2; die "meson could not set up build/$name"; }
   fi
-  ninja -C "$dir" >"$log_dir/build-$name.log" 2>&1 ||
-    { grep -E -A8 'error|FAILED' "$log_dir/build-$name.log" | head -n 40 >&2; die "build/$name failed (whole output: $log_dir/build-$name.log)"; }
+  ninja -C "$dir" "${targets[@]}" >"$log_dir/build-$name.log" 2>&1 ||
+    { grep -E -A8 ' error: |FAILED' "$log_dir/build-$name.log" | head -n 40 >&2; die "build/$name failed (whole output: $log_dir/build-$name.log)"; }
 }
 
 # Release: optimised over all files, asserts on.
