@@ -95,7 +95,7 @@ static void test_trucks_change_gateways(void **state)
 		for (unsigned truck = 1; truck <= TRUCKS; truck++) {
 			struct fixture *here = (second / 60 + truck) % 2 == 0 ? &f : &g;
 
-			if (second % 60 == 0 && second > 0)
+			if (second % 60 == 0 && second > 0 && truck % 2 == 0)
 				feed(here, truck, second - 10);
 			feed(here, truck, second);
 		}

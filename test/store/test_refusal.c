@@ -76,11 +76,14 @@ static void test_poison_is_bisected(void **state)
 		4);
 	assert_int_equal(fixture_number(&f, "SELECT sum(samples) FROM vehicle_day"), 1970);
 	/* And a restart from the snapshot knows that they are not there. */
-	fixture_drive(&f, 2, BASE_AT + NOON + 1000, 10);
-	fixture_execute(&f, "UPDATE ingest_position SET snapshot_position = 0");
-	fixture_execute(&f, "DELETE FROM assess_snapshot");
+	fixture_drive(&f, 2, BASE_AT + NOON + 3900, 60);
+	fixture_store_open(&f);
+	fixture_wait_stored(&f);
+	store_close(f.store, 0);
+	f.store = NULL;
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM quarantine"), 7);
 	fixture_store_all(&f);
-	assert_int_equal(fixture_number(&f, "SELECT sum(samples) FROM vehicle_day"), 1980);
+	assert_int_equal(fixture_number(&f, "SELECT sum(samples) FROM vehicle_day"), 2000);
 	fixture_close(&f);
 }
 
