@@ -289,7 +289,8 @@ static void flush(struct samples *s, int64_t end, struct output *out)
 		s->any = true;
 		s->done = now.at + 1;
 	}
-	memmove(s->pending, s->pending + n, (s->pending_count - n) * sizeof(*s->pending));
+	if (n > 0)
+		memmove(s->pending, s->pending + n, (s->pending_count - n) * sizeof(*s->pending));
 	s->pending_count -= n;
 	if (s->done < end)
 		s->done = end;

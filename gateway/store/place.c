@@ -143,7 +143,8 @@ int loader_place(struct loader *l, size_t from, size_t to)
 
 	if (loader_load(l, chosen) < 0)
 		return -1;
-	memmove(l->list, l->list + chosen, (others - chosen) * sizeof(*l->list));
+	if (chosen > 0)
+		memmove(l->list, l->list + chosen, (others - chosen) * sizeof(*l->list));
 	return loader_compare(l, others - chosen);
 }
 
