@@ -131,7 +131,10 @@ static bool is_finding(const char *s)
 	int y, m, d;
 	int64_t number;
 
-	if (revision++ == NULL || rule - day != 9 || strspn(day, "0123456789") != 8 ||
+	if (revision == NULL)
+		return false;
+	revision++;
+	if (rule - day != 9 || strspn(day, "0123456789") != 8 ||
 	    sscanf(day, "%4d%2d%2d", &y, &m, &d) != 3 || !civil_day(y, m, d, &number))
 		return false;
 	return is_vin(s, (size_t)(day - s) - 1) && is_rule(rule, (size_t)(revision - rule) - 1) &&
