@@ -66,6 +66,7 @@ struct connection {
 	bool reading;
 	bool waits_for_peer; /* stopped reading: the peer does not take its answers */
 	bool unscanned;	     /* in may hold whole frames: a pause came in between */
+	bool astray;	     /* sent a frame that is too long, and no sound one since */
 	bool eof;	     /* the peer sends no more; it may still want its answers */
 	bool closed;	     /* libuv is done with tcp */
 };

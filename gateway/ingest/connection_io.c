@@ -94,6 +94,16 @@ void connection_read(struct connection *c)
 
 /* ---- frames ---- */
 
+/*
+ * Nothing of it is awaited, yet its sender is in the middle of a frame that cannot come: he has the
+ * time of a frame to send a sound one.
+ */
+static void too_long(struct connection *c)
+{
+	c->astray = true;
+	pipeline_too_long(&c->loop->pipeline, c);
+}
+
 /* Returns how many bytes are done with; stops at a pause, with unscanned set. */
 static size_t scan(struct connection *c, const uint8_t *bytes, size_t size, bool *ret_framed)
 {
@@ -113,12 +123,13 @@ static size_t scan(struct connection *c, const uint8_t *bytes, size_t size, bool
 		else if (!c->unscanned && found == SCAN_BAD_CHECKSUM)
 			c->unscanned = !pipeline_frame(p, c, &f, VERDICT_BAD_CHECKSUM);
 		else if (!c->unscanned && found == SCAN_TOO_LONG)
-			pipeline_too_long(p, c);
+			too_long(c);
 		if (c->unscanned)
 			break;
 		assert(n > 0 && n <= left);
 		if (found == SCAN_FRAME) {
 			*ret_framed = true;
+			c->astray = false;
 			connection_alive(c);
 		} else {
 			metrics_add(c->loop->metrics, METRIC_noise_bytes_total, (int64_t)n);
@@ -172,12 +183,14 @@ static void in_settle(struct connection *c, bool framed)
 
 	if (!connection_open(c))
 		return;
-	if (c->in_size == 0) {
-		list_remove(&c->partial);
+	if (c->in_size == 0 && c->in_max > 0) {
 		loop_memory(l, -(ptrdiff_t)c->in_max);
 		free(c->in);
 		c->in = NULL;
 		c->in_max = 0;
+	}
+	if (c->in_size == 0 && !c->astray) {
+		list_remove(&c->partial);
 	} else if (framed || list_empty(&c->partial)) {
 		/* Whole frames buy time; bytes do not, or one byte a second would hold a slot. */
 		c->partial_ms = uv_now(&l->uv);

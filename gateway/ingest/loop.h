@@ -54,7 +54,7 @@ struct loop {
 
 	struct list connections; /* all */
 	struct list waiting[DEADLINE_COUNT];
-	struct list partial; /* with the beginning of a frame, oldest first */
+	struct list partial; /* owe us the rest of a frame, or a sound one; oldest first */
 	struct list paused;  /* would read if there were no pause */
 	unsigned pauses;     /* enum loop_pause */
 	size_t memory;	     /* bytes held for connections and answers */

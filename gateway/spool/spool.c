@@ -263,6 +263,7 @@ void spool_release(struct spool *s, uint64_t position)
 	if (position <= atomic_load(&s->released))
 		return;
 	atomic_store(&s->released, position);
+	writer_show_backlog(s);
 	pthread_mutex_lock(&s->lock);
 	s->archive_due = true;
 	pthread_cond_signal(&s->helper_work);

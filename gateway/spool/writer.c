@@ -250,7 +250,7 @@ static void fail(struct spool *s, const struct error *err)
 		metrics_set(s->metrics, METRIC_spool_failed, 1);
 }
 
-static void show_backlog(struct spool *s)
+void writer_show_backlog(struct spool *s)
 {
 	const uint64_t durable = atomic_load(&s->durable), released = atomic_load(&s->released);
 
@@ -272,7 +272,7 @@ static void group_commit(struct spool *s, struct group *g)
 		atomic_store(&s->durable, s->at);
 	if (rc != 0)
 		fail(s, &err);
-	show_backlog(s);
+	writer_show_backlog(s);
 	pthread_mutex_lock(&s->lock);
 	s->failed = s->failed || rc != 0;
 	group_finish(s, g, rc != 0 ? ERROR_IO : 0);

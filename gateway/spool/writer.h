@@ -64,7 +64,8 @@ static inline size_t batch_need(const struct spool_batch *b)
 	return b->size + MARK_SIZE + SECTOR_SIZE;
 }
 
-void *writer_main(void *arg); /* struct spool */
+void *writer_main(void *arg);		   /* struct spool */
+void writer_show_backlog(struct spool *s); /* any thread: the gauge has one value, the youngest */
 void *helper_main(void *arg);
 
 /*

@@ -240,6 +240,18 @@ class Conformance(GatewayTest):
         self.assertEqual(c.rest(), [])  # returns when the gateway closes
         self.assertEqual(g.metrics()["too_long"], 1)
 
+    def test_14_who_sends_a_length_of_65535_has_the_time_of_a_frame(self):
+        head = wire.frame_p(wire.REALTIME)[:22] + b"\xff\xff"
+        g = self.gateway(session={"frame_s": 1})
+        silent, sound = (self.client(g).send(wire.login_p(self.now, vin=f"LTEST00000000014{i}")) for i in "AB")
+        for c in silent, sound:
+            self.assertEqual(c.frame()[1:], (1, OK))
+            c.send(head)
+        sound.send(wire.frame_p(wire.HEARTBEAT, vin="LTEST00000000014B"))
+        self.assertIsNotNone(sound.frame())
+        self.assertIsNone(silent.frame())  # returns when the gateway closes
+        self.assertEqual(g.metrics()["connections_closed_deadline_total"], 1)
+
     def test_14_a_frame_that_is_never_completed_meets_its_deadline(self):
         head = wire.frame_p(wire.REALTIME)[:22] + b"\xff\x00"
         g = self.gateway(session={"frame_s": 1, "login_s": 3600})
