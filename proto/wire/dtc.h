@@ -21,7 +21,10 @@ struct dtc {
 /* obd_protocol: 0 ISO 15765, 1 ISO 27145, 2 SAE J1939; others read as ISO. */
 void dtc_decode(const uint8_t raw[DTC_SIZE], uint8_t obd_protocol, struct dtc *ret);
 
-/* True for codes that mean: NOx control, reagent, SCR or DPF failed or was evaded. */
+/*
+ * True for codes that say: the control of NOx or particulates itself failed, is missing or is
+ * evaded.  Not for what only may lead there (reagent level, tank heater, temperatures).
+ */
 int dtc_after_treatment(const struct dtc *d);
 
 #endif
