@@ -1,7 +1,8 @@
 /*
- * haulgate-bench-load: a closed-loop load on loopback, the same for every server.
+ * haulgate-bench-load: a load on loopback, the same for every server.
  *
- * Each connection keeps --in-flight requests open and sends the next when an answer comes.  The
+ * Each connection keeps --in-flight requests open and sends the next when an answer comes; or, with
+ * --rate, requests go out at that pace over all connections in turn, answered or not.  The
  * server's CPU time is read from /proc before and after, so that the figure is the server's alone.
  * Ends by itself: --seconds, and a bound on how long answers are awaited.
  */
@@ -40,10 +41,12 @@ struct load {
 	struct sockaddr_in address;
 	unsigned connections, in_flight;
 	double seconds;
+	double rate; /* requests a second; 0: as fast as answers come */
 	long pid;
 	int epoll;
 	struct connection *c;
-	uint64_t opened, answered;
+	uint64_t opened, answered, sent;
+	unsigned turn; /* of the connections, with --rate */
 	uint32_t *latency_us;
 	size_t latencies;
 };
@@ -97,6 +100,7 @@ static void send_request(struct load *l, struct connection *c)
 	const size_t n = l->protocol->request(&c->peer, buf, sizeof(buf));
 
 	c->sent_ns[(c->tail + c->in_flight++) % IN_FLIGHT_MAX] = now_ns();
+	l->sent++;
 	if (!send_all(c->fd, buf, n)) {
 		fprintf(stderr, "bench-load: connection %u: %s\n", c->peer.number, strerror(errno));
 		exit(1);
@@ -142,14 +146,32 @@ static void on_readable(struct load *l, struct connection *c, bool more)
 	c->in_size -= used;
 }
 
+/* What is due by now; a connection that is far behind with its answers is passed over. */
+static void send_due(struct load *l, int64_t start)
+{
+	const uint64_t due = (uint64_t)((double)(now_ns() - start) / 1e9 * l->rate);
+	struct connection *c;
+
+	for (unsigned passed = 0; l->sent < due && passed < l->connections; passed++) {
+		c = &l->c[l->turn++ % l->connections];
+		if (c->in_flight < IN_FLIGHT_MAX) {
+			send_request(l, c);
+			passed = 0;
+		}
+	}
+}
+
 /* Serves events until *count reaches goal or the deadline passes. */
 static void serve(struct load *l, const uint64_t *count, uint64_t goal, int64_t deadline, bool more)
 {
 	struct epoll_event events[256];
+	const int64_t start = now_ns();
 
 	while (*count < goal && now_ns() < deadline) {
-		const int n = epoll_wait(l->epoll, events, 256, 50);
+		const int n = epoll_wait(l->epoll, events, 256, l->rate > 0 ? 1 : 50);
 
+		if (l->rate > 0 && l->opened == l->connections)
+			send_due(l, start);
 		for (int i = 0; i < n; i++)
 			on_readable(l, events[i].data.ptr, more);
 	}
@@ -198,10 +220,10 @@ static void run(struct load *l)
 	}
 	cpu = cpu_seconds(l->pid);
 	start = now_ns();
-	for (unsigned i = 0; i < l->connections; i++)
+	for (unsigned i = 0; i < l->connections && l->rate <= 0; i++)
 		for (unsigned k = 0; k < l->in_flight; k++)
 			send_request(l, &l->c[i]);
-	serve(l, &l->answered, UINT64_MAX, start + (int64_t)(l->seconds * 1e9), true);
+	serve(l, &l->answered, UINT64_MAX, start + (int64_t)(l->seconds * 1e9), l->rate <= 0);
 	elapsed = (double)(now_ns() - start) / 1e9;
 	cpu = cpu_seconds(l->pid) - cpu;
 	total = l->answered;
@@ -217,13 +239,10 @@ static void run(struct load *l)
 static void parse(struct load *l, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "protocol", 1, NULL, 'p' },
-		{ "port", 1, NULL, 'P' },
-		{ "connections", 1, NULL, 'c' },
-		{ "in-flight", 1, NULL, 'k' },
-		{ "seconds", 1, NULL, 's' },
-		{ "pid", 1, NULL, 'i' },
-		{ NULL, 0, NULL, 0 },
+		{ "protocol", 1, NULL, 'p' },	 { "port", 1, NULL, 'P' },
+		{ "connections", 1, NULL, 'c' }, { "in-flight", 1, NULL, 'k' },
+		{ "rate", 1, NULL, 'r' },	 { "seconds", 1, NULL, 's' },
+		{ "pid", 1, NULL, 'i' },	 { NULL, 0, NULL, 0 },
 	};
 	int c;
 
@@ -244,13 +263,17 @@ static void parse(struct load *l, int argc, char **argv)
 		case 's':
 			l->seconds = strtod(optarg, NULL);
 			break;
+		case 'r':
+			l->rate = strtod(optarg, NULL);
+			break;
 		case 'i':
 			l->pid = strtol(optarg, NULL, 10);
 			break;
 		default:
-			fprintf(stderr, "usage: haulgate-bench-load --port P --pid PID [--protocol "
-					"frames|mqtt] "
-					"[--connections N] [--in-flight K] [--seconds S]\n");
+			fprintf(stderr,
+				"usage: haulgate-bench-load --port P --pid PID [--protocol "
+				"frames|mqtt] "
+				"[--connections N] [--in-flight K | --rate R] [--seconds S]\n");
 			exit(2);
 		}
 	}
