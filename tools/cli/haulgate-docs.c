@@ -1,18 +1,29 @@
 /*
- * haulgate-docs: prints the part of docs/protocol.md that is made from the tables of the code.
- * test/wire/docs compares it with the page; test/wire/docs --write puts it there.
+ * haulgate-docs: prints what the pages take from the tables of the code.
+ *
+ *   haulgate-docs         the generated part of docs/protocol.md; test/wire/docs compares or writes
+ * it haulgate-docs rules   that of docs/rules.md; test/assess/test_docs.c compares it
  */
 #include <stdlib.h>
+#include <string.h>
 
+#include "gateway/assess/markdown.h"
 #include "proto/wire/markdown.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-	puts("## Information types\n");
-	info_markdown(stdout);
-	puts("## Verdicts\n");
-	verdict_markdown(stdout);
-	puts("## Quirks\n");
-	quirk_markdown(stdout);
+	if (argc == 2 && strcmp(argv[1], "rules") == 0) {
+		rules_markdown(stdout);
+	} else if (argc == 1) {
+		puts("## Information types\n");
+		info_markdown(stdout);
+		puts("## Verdicts\n");
+		verdict_markdown(stdout);
+		puts("## Quirks\n");
+		quirk_markdown(stdout);
+	} else {
+		fprintf(stderr, "usage: haulgate-docs [rules]\n");
+		return 2;
+	}
 	return ferror(stdout) || fflush(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
