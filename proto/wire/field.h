@@ -71,4 +71,21 @@ size_t field_json(const struct field *f, const uint8_t *body, char *out, size_t 
 enum { FIELD_STRING_SIZE = 80 };
 size_t field_string(const struct field *f, const uint8_t *body, char out[FIELD_STRING_SIZE]);
 
+/* For the tables, whose rows are X(set, name, offset, size, kind, scale, bias, max, unit, label,
+ * doc). */
+#define FIELD_ROW(set, name_, offset_, size_, kind_, scale_, bias_, max_, unit_, label_, doc_)     \
+	{ .name = #name_,                                                                          \
+	  .offset = offset_,                                                                       \
+	  .size = size_,                                                                           \
+	  .kind = FIELD_##kind_,                                                                   \
+	  .scale = scale_,                                                                         \
+	  .bias = bias_,                                                                           \
+	  .max = max_,                                                                             \
+	  .unit = unit_,                                                                           \
+	  .label = label_,                                                                         \
+	  .doc = doc_ },
+
+/* Summed over a table: the bytes that its fields fill. */
+#define FIELD_SIZE_SUM(set, name, offset, size, ...) +(size)
+
 #endif

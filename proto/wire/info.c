@@ -7,20 +7,7 @@
 #include "proto/wire/info_ev.h"
 #include "proto/wire/text.h"
 
-#define FIELD_ROW(set, name_, offset_, size_, kind_, scale_, bias_, max_, unit_, label_, doc_)     \
-	{ .name = #name_,                                                                          \
-	  .offset = offset_,                                                                       \
-	  .size = size_,                                                                           \
-	  .kind = FIELD_##kind_,                                                                   \
-	  .scale = scale_,                                                                         \
-	  .bias = bias_,                                                                           \
-	  .max = max_,                                                                             \
-	  .unit = unit_,                                                                           \
-	  .label = label_,                                                                         \
-	  .doc = doc_ },
-
 /* A row forgotten or of the wrong size shows here: the fields fill the fixed part. */
-#define FIELD_SIZE_SUM(set, name, offset, size, ...) +(size)
 static_assert(0 OBD_FIELDS(FIELD_SIZE_SUM, ) == OBD_SIZE, "table Q.7");
 static_assert(0 STREAM_FIELDS(FIELD_SIZE_SUM, ) == STREAM_SIZE, "table Q.8");
 static_assert(0 TWC_FIELDS(FIELD_SIZE_SUM, ) == TWC_SIZE, "HJ 1239.3 table 6");

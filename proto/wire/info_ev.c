@@ -138,20 +138,6 @@ static size_t ev25_capacitor_size(const uint8_t *p, size_t left)
 #define ev25_position_size	     NULL
 #define ev25_capacitor_extremes_size NULL
 
-#define FIELD_ROW(set, name_, offset_, size_, kind_, scale_, bias_, max_, unit_, label_, doc_)     \
-	{ .name = #name_,                                                                          \
-	  .offset = offset_,                                                                       \
-	  .size = size_,                                                                           \
-	  .kind = FIELD_##kind_,                                                                   \
-	  .scale = scale_,                                                                         \
-	  .bias = bias_,                                                                           \
-	  .max = max_,                                                                             \
-	  .unit = unit_,                                                                           \
-	  .label = label_,                                                                         \
-	  .doc = doc_ },
-
-#define FIELD_SIZE_SUM(set, name, offset, size, ...) +(size)
-
 #define ROW(name_, NAME, family_, type_, size_, label_, doc_)                                      \
 	static_assert(0 NAME##_FIELDS(FIELD_SIZE_SUM, ) == (size_), "fields fill the fixed part"); \
 	static const struct field name_##_fields[] = { NAME##_FIELDS(FIELD_ROW, ) };               \
