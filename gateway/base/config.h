@@ -29,6 +29,9 @@
 	X(listen, tls, ADDRESS, "", 0, 0, -, "Address for TLS 1.2 and 1.3; empty for none.")       \
 	X(listen, tls_certificate, PATH, "", 0, 0, R, "PEM file with the certificate chain.")      \
 	X(listen, tls_key, PATH, "", 0, 0, R, "PEM file with the private key, mode 0600.")         \
+	X(listen, tls_client, CHOICE, "none", 0, "none|optional|required", R, "Whether terminals show a certificate (SAN URI:urn:vin:VIN).") \
+	X(listen, tls_client_ca, PATH, "", 0, 0, R, "PEM file with the certificates of the CAs of terminals.") \
+	X(listen, tls_crl, PATH, "", 0, 0, R, "PEM file with a CRL of each CA; one that is missing or too old lets no new session in.") \
 	X(session, login_s, INT, "30", 1, 3600, R, "Seconds from connect to login.")               \
 	X(session, frame_s, INT, "10", 1, 600, R, "Seconds from the first to the last byte of a frame.") \
 	X(session, idle_s, INT, "300", 1, 86400, R, "Seconds without a frame until a connection is closed.") \
@@ -39,10 +42,21 @@
 	X(session, answer_hj1239, BOOL, "yes", 0, 0, R, "Answer HJ 1239 vehicle frames with an echoed header.") \
 	X(session, one_write_per_answer, BOOL, "no", 0, 0, R, "Send each answer in a segment of its own, for terminals that take one recv() for one frame.") \
 	X(session, bad_frames_max, INT, "20", 1, 100000, R, "Bad frames a minute until a connection is closed.") \
+	X(session, signature, CHOICE, "optional", 0, "optional|required", R, "Whether an HJ 1239 or 2025 report must be signed; a fleet may say otherwise.") \
+	X(session, activation, CHOICE, "automatic", 0, "automatic|approval|off", R, "First activation of a VIN: taken at once, when a person approves, or refused.") \
 	X(limit, connections, INT, "10000", 1, 1000000, R, "Connections open at once; the newest are shed above it.") \
 	X(limit, memory_mib, INT, "512", 16, 1048576, R, "MiB for connection buffers and queued frames; reading pauses above it.") \
 	X(limit, connection_kib, INT, "128", 66, 65536, R, "KiB of frames and answers one connection may hold.") \
 	X(limit, handshakes, INT, "200", 1, 100000, R, "TLS handshakes in flight on a loop.")       \
+	X(limit, source_connections, INT, "5000", 0, 1000000, R, "Connections from one address (IPv6: /64); 0 is no limit.") \
+	X(limit, source_logins, INT, "60000", 0, 10000000, R, "Logins a minute from one address; 0 is no limit.") \
+	X(limit, vin_logins, INT, "20", 0, 100000, R, "Logins a minute of one VIN; 0 is no limit.") \
+	X(limit, vin_frames, INT, "100", 0, 1000000, R, "Frames a second that one session may send for long; reading waits above it; 0 is no limit.") \
+	X(limit, platform_frames, INT, "5000", 0, 1000000, R, "The same for a platform's session.") \
+	X(limit, unauthenticated, INT, "2000", 1, 1000000, R, "Connections without a login; above it the oldest are dropped at random, above twice it always.") \
+	X(limit, penalty_half_life_s, INT, "60", 1, 86400, R, "Time in which half of a source's penalty for bad behaviour is forgiven.") \
+	X(crypto, workers, INT, "0", 0, 64, -, "Threads that decrypt and verify; 0 is one for each core.") \
+	X(keys, dir, PATH, "", 0, 0, R, "Folder of the gateway's own keys, mode 0700, made by tools/keys; empty for none.") \
 	X(spool, dir, PATH, "/var/lib/haulgate/spool", 0, 0, -, "Folder of the durable log; mode 0700.") \
 	X(spool, segment_mib, INT, "64", 2, 1024, -, "Size of a segment file.")                    \
 	X(spool, size_gib, INT, "100", 1, 1048576, R, "GiB that the spool may take; silence above it.") \
@@ -56,6 +70,9 @@
 	X(store, checkpoint_s, INT, "10", 1, 3600, R, "Seconds between snapshots of the assessment state.") \
 	X(store, days_ahead, INT, "7", 1, 60, R, "Day partitions made ahead.")                      \
 	X(assess, vehicles, INT, "50000", 100, 10000000, -, "Vehicle-days held in memory.")         \
+	X(downlink, answer_s, INT, "10", 1, 600, R, "Seconds until a command without an answer is sent again.") \
+	X(downlink, attempts, INT, "3", 1, 20, R, "How often a command is sent.")                  \
+	X(link, conninfo, TEXT, "", 0, 0, -, "libpq connection string of the link role, for haulgate-link.") \
 	X(query, listen, ADDRESS, "127.0.0.1:8080", 0, 0, -, "Address of the HTTP service.")        \
 	X(query, conninfo, TEXT, "", 0, 0, -, "libpq connection string of the query role.")         \
 	X(query, token_file, PATH, "", 0, 0, R, "File with one API token a line, mode 0600.")       \
@@ -79,6 +96,9 @@ struct config {
 enum { UNKNOWN_VEHICLE_REJECT, UNKNOWN_VEHICLE_PROVISIONAL };
 enum { REPORT_BEFORE_LOGIN_REFUSE, REPORT_BEFORE_LOGIN_REGISTERED };
 enum { DUPLICATE_VIN_TAKEOVER, DUPLICATE_VIN_REFUSE };
+enum { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
+enum { SIGNATURE_OPTIONAL, SIGNATURE_REQUIRED };
+enum { ACTIVATION_AUTOMATIC, ACTIVATION_APPROVAL, ACTIVATION_OFF };
 enum { ACK_SPOOL, ACK_STORE };
 
 /*

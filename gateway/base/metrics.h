@@ -49,6 +49,30 @@
 	X(store_connected, gauge, "1 while the database answers")                                  \
 	X(assess_days_reassessed_total, counter, "vehicle-days assessed again after late data")    \
 	X(assess_findings_total, counter, "findings opened")                                       \
+	X(signatures_valid_total, counter, "signatures verified and valid")                        \
+	X(signatures_invalid_total, counter, "signatures verified and not valid")                  \
+	X(signatures_skipped_total, counter,                                                       \
+	  "signatures outside the share that the policy checks")                                   \
+	X(signatures_no_key_total, counter, "signatures without a known key")                      \
+	X(units_opened_total, counter, "encrypted units opened")                                   \
+	X(open_failed_size_total, counter, "units not opened: no ciphertext has this size")        \
+	X(open_failed_padding_total, counter, "units not opened: padding or digest is wrong")      \
+	X(open_failed_content_total, counter, "units opened to something that is no unit")         \
+	X(crypto_jobs_waiting, gauge, "frames that wait for a worker")                             \
+	X(crypto_busy_ns_total, counter, "nanoseconds that workers spent on frames")               \
+	X(identity_connected, gauge, "1 while changes of the registry are heard")                  \
+	X(identity_vehicles, gauge, "vehicles known")                                              \
+	X(identity_refreshes_total, counter, "changes of the registry taken over")                 \
+	X(sessions_revoked_total, counter, "sessions ended by a change of the registry")           \
+	X(sources_throttled_total, counter,                                                        \
+	  "connections refused: their source has a penalty or too many")                           \
+	X(unauthenticated_dropped_total, counter,                                                  \
+	  "connections without login dropped under pressure")                                      \
+	X(sessions_throttled_total, counter, "times that reading a session waited for its quota")  \
+	X(replays_total, counter, "samples that came again from another credential")               \
+	X(commands_sent_total, counter, "commands sent down, repeats included")                    \
+	X(commands_answered_total, counter, "commands answered by the terminal")                   \
+	X(commands_failed_total, counter, "commands given up")                                     \
 	X(heartbeat_ns, gauge, "wall clock of the last sign of life, unix nanoseconds")
 
 #define METRIC_ENUM_(name, type, help) METRIC_##name,

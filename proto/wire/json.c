@@ -74,7 +74,7 @@ static void put_report(struct text *t, const struct frame *f, enum layout known,
 	text_format(t, ",\"layout\":\"%s\",\"at\":", layout_name(report.layout));
 	text_json_time(t, report.at);
 	text_format(t, ",\"serial\":%u,\"signed\":%s", report.serial,
-		    report.signed_bytes != NULL ? "true" : "false");
+		    report.signature.bytes != NULL ? "true" : "false");
 	put_quirks(t, report.quirks);
 	text_put(t, ",\"blocks\":[");
 	for (size_t i = 0; i < report.block_count; i++) {

@@ -222,10 +222,10 @@ static bool read_signature(struct reader *r, size_t n, struct activation *ret)
 	const size_t s_size = n == 1 ? reader_u8(r) : reader_u16(r);
 	const uint8_t *s_bytes = reader_bytes(r, s_size);
 
-	if (r_size == SM2_SIZE && s_size == SM2_SIZE) {
-		ret->r = r_bytes;
-		ret->s = s_bytes;
-	}
+	ret->signature.r = r_bytes;
+	ret->signature.s = s_bytes;
+	ret->signature.r_size = r_size;
+	ret->signature.s_size = s_size;
 	return !r->failed && r->left == 0;
 }
 
@@ -247,8 +247,9 @@ enum verdict activation_decode(const struct frame *f, int64_t now, struct activa
 		key_size = reader_u16(&r);
 	key = reader_bytes(&r, key_size);
 	vin = reader_bytes(&r, VIN_SIZE);
-	a.signed_bytes = f->unit;
-	a.signed_size = f->unit_size - r.left;
+	a.signature.bytes = f->unit;
+	a.signature.size = f->unit_size - r.left;
+	a.signature.algorithm = ALGORITHM_SM2;
 	if (edition_2025)
 		reader_u8(&r);
 	if (!read_signature(&r, edition_2025 ? 2 : 1, &a))
@@ -257,7 +258,8 @@ enum verdict activation_decode(const struct frame *f, int64_t now, struct activa
 		return verdict;
 	copy_text(a.chip_id, chip, sizeof(a.chip_id) - 1);
 	copy_text(a.vin, vin, VIN_SIZE);
-	a.public_key = key_size == 2 * SM2_SIZE ? key : NULL;
+	a.public_key = key;
+	a.public_key_size = key_size;
 	*ret = a;
 	return VERDICT_ACCEPTED;
 }

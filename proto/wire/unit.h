@@ -7,6 +7,7 @@
 #ifndef PROTO_WIRE_UNIT_H
 #define PROTO_WIRE_UNIT_H
 
+#include "proto/wire/algorithm.h"
 #include "proto/wire/frame.h"
 #include "proto/wire/info.h"
 #include "proto/wire/verdict.h"
@@ -41,19 +42,28 @@ struct block {
 
 enum { REPORT_BLOCKS_MAX = 512 };
 
+/* A signature at the end of a unit, and the bytes that it covers. */
+struct unit_signature {
+	enum algorithm algorithm; /* NONE: there is none */
+	const uint8_t *r, *s;	  /* SM2, P256: big-endian; RSA: r alone; NULL without */
+	size_t r_size, s_size;
+	/*
+	 * From the first byte of the unit.  NULL in LAYOUT_B_SIGNED, whose range no source tells:
+	 * there r and s are those of the last body.
+	 */
+	const uint8_t *bytes;
+	size_t size;
+	/* The other reading of the 2025 edition's text, tried second: with the FF mark. 0: none. */
+	size_t other_size;
+};
+
 struct report {
 	enum layout layout;
 	enum protocol protocol; /* refined by the layout */
 	int64_t at;		/* the unit's own time: collection (A, B, D, EV) or sending (C) */
 	uint16_t serial;
 	unsigned quirks;
-	/*
-	 * What one signature at the end covers.  NULL when unsigned, and in LAYOUT_B_SIGNED, whose
-	 * range is not known: there r and s are those of the last body.
-	 */
-	const uint8_t *signed_bytes;
-	size_t signed_size;
-	const uint8_t *r, *s; /* 32 bytes each; NULL: none, or not SM2 */
+	struct unit_signature signature;
 	size_t block_count;
 	struct block blocks[REPORT_BLOCKS_MAX];
 };
@@ -98,11 +108,11 @@ enum verdict tamper_alarm_decode(const struct frame *f, int64_t now, struct tamp
 struct activation {
 	int64_t at;
 	char chip_id[17];
-	const uint8_t *public_key; /* SM2, X[32] Y[32]; NULL: another kind of key (2025 edition) */
+	/* SM2: X[32] Y[32] (a 04 in front is taken off); 2025 edition: as its algorithm has it. */
+	const uint8_t *public_key;
+	size_t public_key_size;
 	char vin[VIN_SIZE + 1];
-	const uint8_t *r, *s;
-	const uint8_t *signed_bytes;
-	size_t signed_size;
+	struct unit_signature signature;
 };
 enum verdict activation_decode(const struct frame *f, int64_t now, struct activation *ret);
 /* Unit of the downlink 0x08: state 1 activated, 2 failed; info 0 ok, 1 chip used, 2 VIN error. */

@@ -22,7 +22,22 @@
 	X(10, UNKNOWN_COMMAND, "unknown_command", "command that the protocol does not define")     \
 	X(11, NOT_A_COMMAND, "not_a_command", "an answer frame sent to us; never answered")        \
 	X(12, LOGIN_REFUSED, "login_refused", "platform login with a wrong name or password")      \
-	X(13, VIN_MALFORMED, "vin_malformed", "VIN holds characters that no VIN has")
+	X(13, VIN_MALFORMED, "vin_malformed", "VIN holds characters that no VIN has")              \
+	X(14, DECRYPT_FAILED, "decrypt_failed", "a key is known, and the unit does not open")      \
+	X(15, SIGNATURE_BAD, "signature_bad",                                                      \
+	  "signature does not belong to the bytes and the key")                                    \
+	X(16, SIGNATURE_MISSING, "signature_missing",                                              \
+	  "policy wants a signature and there is none")                                            \
+	X(17, SIGNATURE_KEY, "signature_key", "policy wants a signature and no key is known")      \
+	X(18, PLAIN_REFUSED, "plain_refused", "policy wants encryption and the unit is plain")     \
+	X(19, TRANSPORT_REFUSED, "transport_refused", "policy wants TLS or a certificate")         \
+	X(20, CERTIFICATE_VIN, "certificate_vin",                                                  \
+	  "certificate belongs to another VIN, or revoked")                                        \
+	X(21, REVOKED, "revoked", "vehicle, terminal or platform is blocked")                      \
+	X(22, NOT_THEIRS, "not_theirs", "VIN does not belong to this platform")                    \
+	X(23, CHIP_TAKEN, "chip_taken", "activation: security chip belongs to another VIN")        \
+	X(24, NOT_ACTIVATED, "not_activated", "policy wants an activated terminal")                \
+	X(25, THROTTLED, "throttled", "more logins than allowed; try again later")
 
 #define VERDICT_ENUM_(number, name, text, doc) VERDICT_##name = (number),
 enum verdict { VERDICTS(VERDICT_ENUM_) VERDICT_COUNT };
@@ -45,7 +60,10 @@ const char *verdict_doc(unsigned verdict);
 	X(5, CLOCK, "clock", "terminal clock far from ours: stored as claimed, not assessed")      \
 	X(6, OBD_VIN_DIFFERS, "obd_vin_differs", "VIN of the engine control unit differs")         \
 	X(7, SIGNATURE_UNCHECKED, "signature_unchecked", "signed; not verified")                   \
-	X(8, LATE, "late", "older than data already held for the vehicle")
+	X(8, LATE, "late", "older than data already held for the vehicle")                         \
+	X(9, SIGNATURE_SKIPPED, "signature_skipped", "not in the share that the policy checks")    \
+	X(10, ICCID_DIFFERS, "iccid_differs", "login names another SIM than the registry")         \
+	X(11, ACTIVATION_PENDING, "activation_pending", "activation waits for a person's approval")
 
 #define QUIRK_ENUM_(bit, name, text, doc) QUIRK_##name = 1u << (bit),
 enum quirk { QUIRKS(QUIRK_ENUM_) };

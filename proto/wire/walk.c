@@ -90,8 +90,11 @@ static bool take_signature(struct walk *w, bool at_end)
 
 	if (s_bytes == NULL || (at_end && r.left > 0))
 		return false;
-	w->ret->r = r_bytes;
-	w->ret->s = s_bytes;
+	w->ret->signature = (struct unit_signature){ .algorithm = ALGORITHM_SM2,
+						     .r = r_bytes,
+						     .s = s_bytes,
+						     .r_size = SM2_SIZE,
+						     .s_size = SM2_SIZE };
 	w->ret->quirks |= QUIRK_SIGNATURE_UNCHECKED;
 	w->r = r;
 	return true;
@@ -100,6 +103,8 @@ static bool take_signature(struct walk *w, bool at_end)
 /* FF, algorithm 1..3, length 2, R, length 2, S, and nothing behind. */
 static bool take_signature_2025(struct walk *w, struct reader r)
 {
+	static const enum algorithm algorithms[] = { ALGORITHM_NONE, ALGORITHM_SM2, ALGORITHM_RSA,
+						     ALGORITHM_P256 };
 	uint8_t mark = reader_u8(&r), algorithm = reader_u8(&r);
 	size_t r_size, s_size;
 	const uint8_t *r_bytes, *s_bytes;
@@ -110,12 +115,23 @@ static bool take_signature_2025(struct walk *w, struct reader r)
 	s_bytes = reader_bytes(&r, s_size);
 	if (r.failed || r.left > 0 || mark != SIGNATURE_2025 || algorithm < 1 || algorithm > 3)
 		return false;
-	if (r_size == SM2_SIZE && s_size == SM2_SIZE) {
-		w->ret->r = r_bytes;
-		w->ret->s = s_bytes;
-	}
+	w->ret->signature = (struct unit_signature){ .algorithm = algorithms[algorithm],
+						     .r = r_bytes,
+						     .s = s_bytes,
+						     .r_size = r_size,
+						     .s_size = s_size };
 	w->ret->quirks |= QUIRK_SIGNATURE_UNCHECKED;
 	return true;
+}
+
+/* The signature that stands at end covers everything before it. */
+static void covers(struct walk *w, const uint8_t *end)
+{
+	struct unit_signature *s = &w->ret->signature;
+
+	s->bytes = w->start;
+	s->size = (size_t)(end - w->start);
+	s->other_size = w->shape->family == INFO_EV_2025 ? s->size + 1 : 0;
 }
 
 /* The signature ends the unit.  True when one stood here; everything before it is signed. */
@@ -134,8 +150,7 @@ static bool ends_signed(struct walk *w)
 		   !take_signature(w, true)) {
 		return false;
 	}
-	ret->signed_bytes = w->start;
-	ret->signed_size = (size_t)(here - w->start);
+	covers(w, here);
 	return true;
 }
 
@@ -283,8 +298,7 @@ static bool split_signature_2025(struct walk *w)
 	for (struct reader r = w->r; r.left > 0 && !r.failed; reader_bytes(&r, 1)) {
 		if (*r.p != SIGNATURE_2025 || !take_signature_2025(w, r))
 			continue;
-		w->ret->signed_bytes = w->start;
-		w->ret->signed_size = (size_t)(r.p - w->start);
+		covers(w, r.p);
 		w->r.left -= r.left;
 		return true;
 	}
@@ -310,8 +324,8 @@ bool reading_walk(const struct frame *f, const struct reading *how, int64_t now,
 	ret->layout = how->layout;
 	ret->serial = 0;
 	ret->quirks = 0;
-	ret->signed_bytes = ret->r = ret->s = NULL;
-	ret->signed_size = ret->block_count = 0;
+	ret->signature = (struct unit_signature){ 0 };
+	ret->block_count = 0;
 	ret->at = read_time(&w);
 	if (w.shape->head_serial)
 		ret->serial = read_serial(&w);

@@ -48,15 +48,15 @@ static void check_accepted(const struct frame *f)
 {
 	CHECK(report.layout > LAYOUT_UNKNOWN && report.layout < LAYOUT_COUNT);
 	CHECK(report.at != WIRE_TIME_NONE);
-	CHECK(report.block_count > 0 || report.signed_bytes != NULL);
+	CHECK(report.block_count > 0 || report.signature.bytes != NULL);
 	for (size_t i = 0; i < report.block_count; i++)
 		check_block(&report.blocks[i], f->unit, f->unit_size);
-	if (report.signed_bytes != NULL)
-		assert_inside(report.signed_bytes, report.signed_size, f->unit, f->unit_size);
-	CHECK((report.r == NULL) == (report.s == NULL));
-	if (report.r != NULL) {
-		assert_inside(report.r, 32, f->unit, f->unit_size);
-		assert_inside(report.s, 32, f->unit, f->unit_size);
+	if (report.signature.bytes != NULL)
+		assert_inside(report.signature.bytes, report.signature.size, f->unit, f->unit_size);
+	CHECK((report.signature.r == NULL) == (report.signature.s == NULL));
+	if (report.signature.r != NULL) {
+		assert_inside(report.signature.r, report.signature.r_size, f->unit, f->unit_size);
+		assert_inside(report.signature.s, report.signature.s_size, f->unit, f->unit_size);
 	}
 	check_stored();
 	CHECK(report_decode(f, report.layout, NOW, &again) == VERDICT_ACCEPTED);

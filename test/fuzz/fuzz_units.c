@@ -63,13 +63,12 @@ static void check_activation(const struct frame *f)
 		return;
 	assert_printable(a.chip_id, sizeof(a.chip_id));
 	assert_printable(a.vin, sizeof(a.vin));
-	assert_inside(a.signed_bytes, a.signed_size, f->unit, f->unit_size);
-	if (a.public_key != NULL)
-		assert_inside(a.public_key, 64, f->unit, f->unit_size);
-	CHECK((a.r == NULL) == (a.s == NULL));
-	if (a.r != NULL) {
-		assert_inside(a.r, 32, f->unit, f->unit_size);
-		assert_inside(a.s, 32, f->unit, f->unit_size);
+	assert_inside(a.signature.bytes, a.signature.size, f->unit, f->unit_size);
+	assert_inside(a.public_key, a.public_key_size, f->unit, f->unit_size);
+	CHECK((a.signature.r == NULL) == (a.signature.s == NULL));
+	if (a.signature.r != NULL) {
+		assert_inside(a.signature.r, a.signature.r_size, f->unit, f->unit_size);
+		assert_inside(a.signature.s, a.signature.s_size, f->unit, f->unit_size);
 	}
 }
 

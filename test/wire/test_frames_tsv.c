@@ -360,8 +360,8 @@ static void test_layout_b_signed_values(void **state)
 	assert_int_equal(report.block_count, 2);
 	assert_field(&report.blocks[0], "obd_protocol", 1);
 	assert_field(&report.blocks[1], "speed_kmh", 0x2621 / 256.0);
-	assert_non_null(report.r);
-	assert_non_null(report.s);
+	assert_non_null(report.signature.r);
+	assert_non_null(report.signature.s);
 }
 
 static void test_other_values(void **state)
@@ -385,7 +385,7 @@ static void test_other_values(void **state)
 	f = find("GB/T32960.3-2025", "addtional unknown data");
 	assert_int_equal(report_decode(&f, LAYOUT_UNKNOWN, NOW, &report), VERDICT_ACCEPTED);
 	assert_true((report.quirks & QUIRK_UNKNOWN_INFO) != 0);
-	assert_non_null(report.signed_bytes);
+	assert_non_null(report.signature.bytes);
 
 	f = find("private", "C5");
 	assert_int_equal(frame_meaning(&f), MEANING_UNKNOWN);

@@ -244,10 +244,10 @@ static void test_signature(void **state)
 	assert_int_equal(report.layout, LAYOUT_C);
 	assert_int_equal(report.protocol, PROTOCOL_HJ1239);
 	assert_int_equal(report.block_count, 2);
-	assert_ptr_equal(report.signed_bytes, unit);
-	assert_int_equal(report.signed_size, n);
-	assert_memory_equal(report.r, r, 32);
-	assert_memory_equal(report.s, s, 32);
+	assert_ptr_equal(report.signature.bytes, unit);
+	assert_int_equal(report.signature.size, n);
+	assert_memory_equal(report.signature.r, r, 32);
+	assert_memory_equal(report.signature.s, s, 32);
 	assert_int_equal(report.quirks, QUIRK_SIGNATURE_UNCHECKED);
 
 	n = write_streams(LAYOUT_C, 2);
@@ -256,12 +256,12 @@ static void test_signature(void **state)
 	append(&n, "\x20", 1);
 	append(&n, s, 32);
 	assert_int_equal(decode(n), VERDICT_ACCEPTED);
-	assert_memory_equal(report.r, r, 32);
+	assert_memory_equal(report.signature.r, r, 32);
 
 	assert_int_equal(decode(write_streams(LAYOUT_C, 2)), VERDICT_ACCEPTED);
 	assert_int_equal(report.quirks, QUIRK_UNSIGNED);
-	assert_null(report.signed_bytes);
-	assert_null(report.r);
+	assert_null(report.signature.bytes);
+	assert_null(report.signature.r);
 }
 
 /* Conformance case 11: the known parts are decoded, the rest is kept, and it is said. */

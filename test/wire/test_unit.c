@@ -180,10 +180,10 @@ static void test_activation(void **state)
 	assert_string_equal(a.chip_id, "CHIP0123456789AB");
 	assert_string_equal(a.vin, SAMPLE_VIN);
 	assert_ptr_equal(a.public_key, unit + 22);
-	assert_ptr_equal(a.r, unit + 104);
-	assert_ptr_equal(a.s, unit + 137);
-	assert_ptr_equal(a.signed_bytes, unit);
-	assert_int_equal(a.signed_size, 103);
+	assert_ptr_equal(a.signature.r, unit + 104);
+	assert_ptr_equal(a.signature.s, unit + 137);
+	assert_ptr_equal(a.signature.bytes, unit);
+	assert_int_equal(a.signature.size, 103);
 	unit[103] = 31;
 	assert_int_equal(activation_decode(&f, NOW, &a), VERDICT_BAD_UNIT);
 	unit[103] = 255;

@@ -1,0 +1,47 @@
+/*
+ * cipher.h - open and seal data units, on OpenSSL's EVP.
+ *
+ * A key is made once and may be used by many threads at a time; OpenSSL allocates inside a call.
+ * One message for the peer whatever went wrong: the results below are for counters only.
+ */
+#ifndef PROTO_WIRE_CIPHER_H
+#define PROTO_WIRE_CIPHER_H
+
+#include <openssl/types.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/wire/algorithm.h"
+
+struct cipher_key;
+
+/* SM4 and AES128.  iv: for CBC_FIXED, else NULL.  NULL: the mode does not fit, or no memory. */
+struct cipher_key *cipher_key_symmetric(enum algorithm algorithm, enum cipher_mode mode,
+					const uint8_t key[16], const uint8_t *iv);
+/*
+ * SM2 and RSA.  Takes a reference of its own.  The key's private half is needed to open, the public
+ * one to seal.  NULL: the mode does not fit, RSA is not of 1024 to 4096 bits, or no memory.
+ */
+struct cipher_key *cipher_key_pair(EVP_PKEY *key, enum cipher_mode mode);
+void cipher_key_free(struct cipher_key *k); /* NULL-safe; wipes */
+
+enum algorithm cipher_key_algorithm(const struct cipher_key *k);
+
+enum cipher_result {
+	CIPHER_OPENED,
+	CIPHER_BAD_SIZE,    /* no ciphertext of this key and mode has this size */
+	CIPHER_BAD_PADDING, /* padding, digest or curve point are wrong */
+	CIPHER_NO_ROOM,	    /* seal only */
+	CIPHER_FAULT,	    /* out of memory */
+};
+
+/*
+ * out: room for size bytes (what opens is never longer).  in and out may not overlap.
+ * A unit longer than one RSA block is a row of blocks, each of the key's size.
+ */
+enum cipher_result cipher_open(const struct cipher_key *k, const uint8_t *in, size_t size,
+			       uint8_t *out, size_t *ret_size);
+enum cipher_result cipher_seal(const struct cipher_key *k, const uint8_t *in, size_t size,
+			       uint8_t *out, size_t max, size_t *ret_size);
+
+#endif
