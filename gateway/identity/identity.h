@@ -41,9 +41,9 @@ struct identity_key {
 	int64_t id;
 	int64_t valid_from, valid_to;
 	char chip_id[17];
-	uint8_t public_key[64];	      /* SM2 signers; else zero */
-	struct signature_key *signer; /* NULL: a cipher */
-	struct cipher_key *cipher;    /* NULL: a signer, or a mode for the gateway's own pair */
+	uint8_t public_key[64];		 /* SM2 signers; else zero */
+	struct signature_key *signer;	 /* NULL: a cipher */
+	const struct cipher_key *cipher; /* NULL: a signer, or a mode for the gateway's own pair */
 	enum algorithm algorithm;
 	enum cipher_mode mode; /* of the gateway's own pair when cipher is NULL */
 };
@@ -61,6 +61,7 @@ struct identity {
 	int64_t vehicle_id;
 	bool blocked;	 /* retired, blocked, or outside valid_from .. valid_to */
 	bool has_orders; /* commands wait for it */
+	bool activated;	 /* a key of it signs, or did once: no activation is automatic any more */
 	bool signature_required;
 	bool encryption_required;
 	double signature_share; /* of signed frames to verify, 0 to 1 */
@@ -125,6 +126,21 @@ bool identity_of_platform(const struct identity *i, int32_t platform_id);
 
 /* The VIN that an active signing key with this chip id belongs to.  False: none. */
 bool identity_chip(struct identities *t, const char *chip_id, char ret_vin[VIN_SIZE + 1]);
+
+/*
+ * What the registry says to an activation: this key, made in this chip, for this VIN.  The database
+ * decides by the same rules (activation_take() in schema/0004_identity.sql).
+ */
+enum identity_activation {
+	IDENTITY_ACTIVATION_NOT_LOADED,
+	IDENTITY_ACTIVATION_VIN_UNKNOWN, /* or blocked */
+	IDENTITY_ACTIVATION_KNOWN,	 /* active already, with this chip */
+	IDENTITY_ACTIVATION_CHIP_TAKEN,	 /* chip or key are another VIN's */
+	IDENTITY_ACTIVATION_PERSON,	 /* another key was there, or this one was revoked */
+	IDENTITY_ACTIVATION_FIRST,	 /* nothing stands in the way but the policy */
+};
+enum identity_activation identity_activation(struct identities *t, const char *vin,
+					     const char *chip_id, const uint8_t *key, size_t size);
 
 /*
  * The keys that may open and verify f at that time (unix seconds).  id may be NULL: then the
