@@ -7,6 +7,8 @@
 #ifndef GATEWAY_INGEST_COMMAND_H
 #define GATEWAY_INGEST_COMMAND_H
 
+#include <stdatomic.h>
+
 #include "gateway/downlink/downlink.h"
 #include "proto/wire/frame.h"
 
@@ -15,6 +17,8 @@ struct server;
 
 /* Of a connection; zeroed = nothing in flight. */
 struct command_slot {
+	/* Put there by command_deliver() while the VIN is bound to the connection; owned. */
+	_Atomic(struct downlink_order *) arrived;
 	struct downlink_order *order; /* owned */
 	uint64_t sent_ms;
 	int64_t sent_at; /* the time that the frame says */
@@ -25,12 +29,19 @@ struct command_slot {
 void command_logged_in(struct connection *c);
 /* MEANING_DOWNLINK_ANSWER from the logged-in terminal.  True: it belonged to the one in flight. */
 bool command_answer(struct connection *c, const struct frame *f);
-/* The session or the connection ends: the order goes back to the queue. */
+/* What command_deliver() left in c->command.arrived: sends it. */
+void command_arrived(struct connection *c);
+/* The session or the connection ends: the order, one that has just arrived too, goes back to the
+ * queue.  The VIN is released already, so nothing more arrives. */
 void command_ended(struct connection *c);
-/* Every sweep: repeats or gives up what got no answer. */
+/* Every sweep while c->command.order is set: repeats or gives up what got no answer. */
 void command_sweep(struct connection *c, uint64_t now_ms);
 
-/* downlink's deliver callback, on its thread: order finds its connection by VIN. */
+/*
+ * downlink's deliver callback, on its thread; arg: the server.  The order finds its connection with
+ * vin_table_visit(), which keeps it alive: there c->command.arrived is set and connection_post(c,
+ * MAIL_ORDER) called.
+ */
 void command_deliver(struct downlink_order *order, void *arg);
 
 #endif

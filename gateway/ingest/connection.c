@@ -43,18 +43,38 @@ static const struct {
 
 static const struct {
 	const char *name;
-	enum metric metric; /* METRIC_COUNT: none */
+	enum metric metric;	    /* METRIC_COUNT: none */
+	enum quota_offence offence; /* OFFENCE_COUNT: none */
 } ends[END_COUNT] = {
-	[END_PEER] = { "closed by peer", METRIC_COUNT },
-	[END_DEADLINE] = { "deadline", METRIC_connections_closed_deadline_total },
-	[END_BAD_FRAMES] = { "too many bad frames", METRIC_connections_closed_bad_frames_total },
-	[END_TAKEN_OVER] = { "taken over by a newer login", METRIC_COUNT },
-	[END_SLOW] = { "does not read its answers", METRIC_connections_shed_total },
-	[END_TLS] = { "TLS error", METRIC_COUNT },
-	[END_MEMORY] = { "out of memory", METRIC_connections_shed_total },
-	[END_SHED] = { "too many connections", METRIC_connections_shed_total },
-	[END_STOP] = { "gateway stops", METRIC_COUNT },
+	[END_PEER] = { "closed by peer", METRIC_COUNT, OFFENCE_COUNT },
+	[END_DEADLINE] = { "deadline", METRIC_connections_closed_deadline_total, OFFENCE_DEADLINE },
+	[END_BAD_FRAMES] = { "too many bad frames", METRIC_connections_closed_bad_frames_total,
+			     OFFENCE_BAD_FRAMES },
+	[END_TAKEN_OVER] = { "taken over by a newer login", METRIC_COUNT, OFFENCE_COUNT },
+	[END_SLOW] = { "does not read its answers", METRIC_connections_shed_total, OFFENCE_SLOW },
+	[END_TLS] = { "TLS error", METRIC_COUNT, OFFENCE_COUNT },
+	[END_MEMORY] = { "out of memory", METRIC_connections_shed_total, OFFENCE_COUNT },
+	[END_SHED] = { "too many connections", METRIC_connections_shed_total, OFFENCE_COUNT },
+	[END_THROTTLED] = { "too much from its address", METRIC_sources_throttled_total,
+			    OFFENCE_COUNT },
+	[END_DROPPED] = { "too many without a login", METRIC_unauthenticated_dropped_total,
+			  OFFENCE_COUNT },
+	[END_REVOKED] = { "not let in any more", METRIC_sessions_revoked_total, OFFENCE_COUNT },
+	[END_STOP] = { "gateway stops", METRIC_COUNT, OFFENCE_COUNT },
 };
+
+/* The states of those who have shown nobody yet that they are a vehicle. */
+static bool is_stranger(enum connection_state state)
+{
+	return state == CONNECTION_HANDSHAKE || state == CONNECTION_GREETING;
+}
+
+void connection_offence(struct connection *c, enum quota_offence offence)
+{
+	struct loop *l = c->loop;
+
+	quota_offence(l->server->quota, l->config, c->peer, offence, uv_now(&l->uv));
+}
 
 /* The only place where a state changes. */
 static void connection_move(struct connection *c, enum connection_state next)
@@ -68,6 +88,7 @@ static void connection_move(struct connection *c, enum connection_state next)
 		assert(l->handshakes > 0);
 		l->handshakes--;
 	}
+	l->strangers += (unsigned)is_stranger(next) - (unsigned)is_stranger(last);
 	c->state = (uint8_t)next;
 	if (states[next].deadline == DEADLINE_COUNT) {
 		list_remove(&c->wait);
@@ -86,6 +107,10 @@ static void connection_leave(struct connection *c, enum connection_end end,
 	assert(connection_open(c));
 	if (ends[end].metric != METRIC_COUNT)
 		metrics_add(c->loop->metrics, ends[end].metric, 1);
+	/* A truck in a tunnel misses its deadline too: only strangers are blamed for that. */
+	if (ends[end].offence != OFFENCE_COUNT &&
+	    (end != END_DEADLINE || is_stranger((enum connection_state)c->state)))
+		connection_offence(c, ends[end].offence);
 	log_line(LOG_DEBUG, "connection ends: %s state=%s vin=%s peer=%s", ends[end].name,
 		 states[c->state].name, c->session.logged_in ? c->session.vin : "-",
 		 connection_peer_text(c, peer));
@@ -94,6 +119,7 @@ static void connection_leave(struct connection *c, enum connection_end end,
 	connection_move(c, next);
 	list_remove(&c->partial);
 	list_remove(&c->paused);
+	list_remove(&c->slowed);
 }
 
 bool connection_open(const struct connection *c)
@@ -119,6 +145,8 @@ static void closed_cb(uv_handle_t *handle)
 	struct connection *c = list_entry(handle, struct connection, tcp);
 
 	c->closed = true;
+	if (c->admitted)
+		quota_closed(c->loop->server->quota, c->peer);
 	atomic_fetch_sub(&c->loop->server->connections, 1);
 	metrics_add(c->loop->metrics, METRIC_connections_open, -1);
 	connection_reap(c);
@@ -171,7 +199,7 @@ void connection_finish(struct connection *c, enum connection_end end)
 /* The peer has said all; when it also got all, both sides are done. */
 static void end_after_input(struct connection *c)
 {
-	if (connection_open(c) && (!c->eof || c->answers > 0 || c->out_size > 0))
+	if (connection_open(c) && (!c->eof || c->answers > 0 || c->out_size > 0 || c->held))
 		return;
 	if (connection_open(c))
 		c->stream->finish(c);
@@ -228,16 +256,46 @@ void connection_alive(struct connection *c)
 	list_move_last(&c->loop->waiting[DEADLINE_IDLE], &c->wait);
 }
 
-/* Runs on the newcomer's thread, under the table's lock, which keeps c alive. */
-static void taken_over_cb(struct vin_owner *owner)
+void connection_post(struct connection *c, enum connection_mail what)
 {
-	struct connection *c = list_entry(owner, struct connection, session.owner);
 	struct loop *l = c->loop;
 
 	pthread_mutex_lock(&l->mutex);
-	list_move_last(&l->taken_over, &c->mail);
+	c->mail_why |= what;
+	list_move_last(&l->mail, &c->mail);
 	pthread_mutex_unlock(&l->mutex);
 	loop_wake(l);
+}
+
+/* Runs on the newcomer's thread, under the table's lock, which keeps c alive. */
+static void taken_over_cb(struct vin_owner *owner)
+{
+	connection_post(list_entry(owner, struct connection, session.owner), MAIL_TAKEN_OVER);
+}
+
+void connection_read_mail(struct connection *c, unsigned why)
+{
+	if (why & MAIL_TAKEN_OVER)
+		connection_finish(c, END_TAKEN_OVER);
+	if ((why & MAIL_ORDER) && c->session.logged_in) {
+		command_arrived(c);
+		connection_ordered(c);
+	}
+}
+
+void connection_ordered(struct connection *c)
+{
+	if (c->command.order != NULL)
+		list_move_last(&c->loop->ordered, &c->ordered);
+	else
+		list_remove(&c->ordered);
+}
+
+void connection_slow(struct connection *c, unsigned ms)
+{
+	metrics_add(c->loop->metrics, METRIC_sessions_throttled_total, 1);
+	c->slowed_ms = uv_now(&c->loop->uv) + ms;
+	list_move_last(&c->loop->slowed, &c->slowed);
 }
 
 static void set_peer(struct connection *c)
@@ -309,6 +367,8 @@ static struct connection *connection_new(struct listener *listener)
 	list_init(&c->partial);
 	list_init(&c->paused);
 	list_init(&c->mail);
+	list_init(&c->slowed);
+	list_init(&c->ordered);
 	list_init(&c->all);
 	list_init(&c->wait);
 	list_move_last(&l->connections, &c->all);
@@ -316,8 +376,20 @@ static struct connection *connection_new(struct listener *listener)
 	list_move_last(&l->waiting[DEADLINE_LOGIN], &c->wait);
 	if (listener->tls)
 		l->handshakes++;
+	l->strangers++;
 	uv_tcp_init(&l->uv, &c->tcp);
 	return c;
+}
+
+/* The newcomer is the last of the list: he has not had his chance yet. */
+static void drop_strangers(struct loop *l)
+{
+	const unsigned limit = (unsigned)l->config->limit_unauthenticated / l->server->loop_count;
+	struct list *head = &l->waiting[DEADLINE_LOGIN];
+	unsigned n = quota_early_drop(l->strangers, limit > 0 ? limit : 1, loop_random(l));
+
+	while (n-- > 0 && head->next != head->prev)
+		connection_close(list_entry(head->next, struct connection, wait), END_DROPPED);
 }
 
 void connection_accept(struct listener *listener)
@@ -341,6 +413,12 @@ void connection_accept(struct listener *listener)
 		connection_close(c, END_SHED);
 		return;
 	}
+	c->admitted = quota_accept(l->server->quota, l->config, c->peer, uv_now(&l->uv));
+	if (!c->admitted) {
+		connection_close(c, END_THROTTLED);
+		return;
+	}
+	drop_strangers(l);
 	set_socket(c);
 	connection_read(c);
 }
@@ -348,7 +426,7 @@ void connection_accept(struct listener *listener)
 /* Not to be blamed for a deadline: it is we who do not read. */
 static bool connection_held_back(const struct connection *c)
 {
-	return c->unscanned ||
+	return c->held != HOLD_NONE ||
 	       (!list_empty(&c->paused) && (c->loop->pauses & ~(unsigned)PAUSE_MEMORY) != 0);
 }
 
@@ -371,6 +449,31 @@ static void sweep_waiting(struct loop *l, enum deadline kind, uint64_t limit_ms)
 	}
 }
 
+/* Both may leave their list on the way. */
+static void sweep_slowed(struct loop *l)
+{
+	for (struct list *at = l->slowed.next, *next; at != &l->slowed; at = next) {
+		struct connection *c = list_entry(at, struct connection, slowed);
+
+		next = at->next;
+		if (c->slowed_ms > uv_now(&l->uv))
+			continue;
+		list_remove(&c->slowed);
+		connection_resume(c);
+	}
+}
+
+static void sweep_ordered(struct loop *l)
+{
+	for (struct list *at = l->ordered.next, *next; at != &l->ordered; at = next) {
+		struct connection *c = list_entry(at, struct connection, ordered);
+
+		next = at->next;
+		command_sweep(c, uv_now(&l->uv));
+		connection_ordered(c);
+	}
+}
+
 void connection_sweep(struct loop *l)
 {
 	const uint64_t now = uv_now(&l->uv), frame_ms = (uint64_t)l->config->session_frame_s * 1000;
@@ -390,4 +493,6 @@ void connection_sweep(struct loop *l)
 	sweep_waiting(l, DEADLINE_LOGIN, (uint64_t)l->config->session_login_s * 1000);
 	sweep_waiting(l, DEADLINE_IDLE, (uint64_t)l->config->session_idle_s * 1000);
 	sweep_waiting(l, DEADLINE_LINGER, LINGER_MS);
+	sweep_slowed(l);
+	sweep_ordered(l);
 }

@@ -13,7 +13,9 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "gateway/ingest/command.h"
 #include "gateway/ingest/list.h"
+#include "gateway/ingest/quota.h"
 #include "gateway/ingest/session.h"
 #include "gateway/ingest/stream.h"
 
@@ -38,8 +40,17 @@ enum connection_end {
 	END_TLS,	/* the handshake or a record was wrong */
 	END_MEMORY,	/* ours is short */
 	END_SHED,	/* more connections than allowed */
+	END_THROTTLED,	/* its address asks for too much, or behaved badly */
+	END_DROPPED,	/* too many that do not log in, and it is the oldest */
+	END_REVOKED,	/* the registry does not let the vehicle in any more */
 	END_STOP,	/* we stop */
 	END_COUNT
+};
+
+/* Word from another thread. */
+enum connection_mail {
+	MAIL_TAKEN_OVER = 1u << 0, /* the VIN logged in elsewhere */
+	MAIL_ORDER = 1u << 1,	   /* a command came for the vehicle: c->command.arrived */
 };
 
 enum { PEER_SIZE = 18, PEER_TEXT_SIZE = 64 };
@@ -50,9 +61,12 @@ struct connection {
 	const struct stream *stream;
 	SSL *ssl; /* NULL on a plain connection */
 	struct list all, wait, partial, paused;
-	struct list mail; /* on loop->taken_over */
-	uint64_t serial;  /* loop << 48 | count */
-	uint64_t wait_ms, partial_ms;
+	struct list mail;    /* on loop->mail, both under loop->mutex */
+	unsigned mail_why;   /* enum connection_mail */
+	struct list slowed;  /* on loop->slowed, until slowed_ms */
+	struct list ordered; /* on loop->ordered: a command is in flight */
+	uint64_t serial;     /* loop << 48 | count */
+	uint64_t wait_ms, partial_ms, slowed_ms;
 	/* Bytes of a frame that is not complete, or that waits for a resume; NULL when empty. */
 	uint8_t *in;
 	uint32_t in_size, in_max;
@@ -60,12 +74,15 @@ struct connection {
 	uint32_t answers;      /* of ours in the pipeline: they hold a pointer to us */
 	uint32_t answers_size; /* bytes of them */
 	struct session session;
+	struct quota_bucket quota;
+	struct command_slot command;
 	uint8_t peer[PEER_SIZE]; /* IPv6 or v4-mapped, port; as in the record */
 	uint8_t state;		 /* enum connection_state */
 	uint8_t end;		 /* enum connection_end, once lingering or closing */
 	bool reading;
 	bool waits_for_peer; /* stopped reading: the peer does not take its answers */
-	bool unscanned;	     /* in may hold whole frames: a pause came in between */
+	uint8_t held;	     /* enum hold: in may hold whole frames that wait */
+	bool admitted;	     /* counted for its address */
 	bool astray;	     /* sent a frame that is too long, and no sound one since */
 	bool eof;	     /* the peer sends no more; it may still want its answers */
 	bool closed;	     /* libuv is done with tcp */
@@ -92,17 +109,31 @@ void connection_logged_in(struct connection *c);
 void connection_logged_out(struct connection *c);
 /* One or more whole answers. */
 void connection_send(struct connection *c, const uint8_t *bytes, size_t size);
+/* Something that may have put a command in flight, or ended one, was done. */
+void connection_ordered(struct connection *c);
+/* The address of the peer is remembered for what it did. */
+void connection_offence(struct connection *c, enum quota_offence offence);
+/* The frames that it sent behind this moment wait for ms milliseconds. */
+void connection_slow(struct connection *c, unsigned ms);
 /* The pipeline let go of answers: c may be freed. */
 void connection_unpin(struct connection *c, uint32_t answers, uint32_t size);
 const char *connection_peer_text(const struct connection *c, char out[PEER_TEXT_SIZE]);
 
+/*
+ * Any thread: from vin_table_visit(), which keeps c alive.  The loop of c goes on with
+ * connection_read_mail().
+ */
+void connection_post(struct connection *c, enum connection_mail what);
+
 /* ---- for the loop ---- */
+
+void connection_read_mail(struct connection *c, unsigned why);
 
 /* At once; what is queued is lost.  Idempotent. */
 void connection_close(struct connection *c, enum connection_end end);
 /* After what is queued was sent; waits a second for the peer to close. */
 void connection_finish(struct connection *c, enum connection_end end);
-/* The pause of the loop is over: goes on where it stopped. */
+/* What held it is over: goes on where it stopped. */
 void connection_resume(struct connection *c);
 /* Closes those whose time is over.  Looks at the heads of the loop's lists only. */
 void connection_sweep(struct loop *l);

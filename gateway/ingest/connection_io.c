@@ -80,7 +80,7 @@ void connection_read(struct connection *c)
 {
 	if (connection_open(c)) {
 		check_backlog(c);
-		if (c->waits_for_peer || c->eof || c->unscanned || !list_empty(&c->paused))
+		if (c->waits_for_peer || c->eof || c->held || !list_empty(&c->paused))
 			return;
 	}
 	if (c->reading || c->state == CONNECTION_CLOSING)
@@ -104,10 +104,24 @@ static void too_long(struct connection *c)
 	pipeline_too_long(&c->loop->pipeline, c);
 }
 
-/* Returns how many bytes are done with; stops at a pause, with unscanned set. */
-static size_t scan(struct connection *c, const uint8_t *bytes, size_t size, bool *ret_framed)
+static enum hold offer(struct connection *c, enum scan found, const struct frame *f)
 {
 	struct pipeline *p = &c->loop->pipeline;
+
+	if (c->loop->pauses != 0)
+		return HOLD_PAUSE;
+	if (found == SCAN_FRAME)
+		return pipeline_frame(p, c, f, VERDICT_ACCEPTED);
+	if (found == SCAN_BAD_CHECKSUM)
+		return pipeline_frame(p, c, f, VERDICT_BAD_CHECKSUM);
+	if (found == SCAN_TOO_LONG)
+		too_long(c);
+	return HOLD_NONE;
+}
+
+/* Returns how many bytes are done with; stops at a frame that has to wait, with held set. */
+static size_t scan(struct connection *c, const uint8_t *bytes, size_t size, bool *ret_framed)
+{
 	size_t used = 0, n;
 	struct frame f;
 
@@ -117,14 +131,8 @@ static size_t scan(struct connection *c, const uint8_t *bytes, size_t size, bool
 
 		if (found == SCAN_MORE)
 			break;
-		c->unscanned = c->loop->pauses != 0;
-		if (!c->unscanned && found == SCAN_FRAME)
-			c->unscanned = !pipeline_frame(p, c, &f, VERDICT_ACCEPTED);
-		else if (!c->unscanned && found == SCAN_BAD_CHECKSUM)
-			c->unscanned = !pipeline_frame(p, c, &f, VERDICT_BAD_CHECKSUM);
-		else if (!c->unscanned && found == SCAN_TOO_LONG)
-			too_long(c);
-		if (c->unscanned)
+		c->held = (uint8_t)offer(c, found, &f);
+		if (c->held)
 			break;
 		assert(n > 0 && n <= left);
 		if (found == SCAN_FRAME) {
@@ -196,10 +204,10 @@ static void in_settle(struct connection *c, bool framed)
 		c->partial_ms = uv_now(&l->uv);
 		list_move_last(&l->partial, &c->partial);
 	}
-	if (c->unscanned) {
+	if (c->held)
 		connection_hush(c);
+	if (c->held == HOLD_PAUSE)
 		list_move_last(&l->paused, &c->paused);
-	}
 	check_backlog(c);
 	if (c->waits_for_peer)
 		connection_hush(c);
@@ -219,7 +227,7 @@ void connection_input(struct connection *c, const uint8_t *bytes, size_t size)
 			kept = in_append(c, bytes + used, size - used);
 	} else {
 		kept = in_append(c, bytes, size);
-		if (kept && !c->unscanned)
+		if (kept && !c->held)
 			in_scan(c, &framed);
 	}
 	if (!kept)
@@ -234,13 +242,12 @@ void connection_resume(struct connection *c)
 	list_remove(&c->paused);
 	if (!connection_open(c))
 		return;
-	if (c->unscanned) {
-		c->unscanned = false;
+	if (c->held) {
+		c->held = HOLD_NONE;
 		in_scan(c, &framed);
 		in_settle(c, framed);
 	}
-	if (connection_open(c))
-		connection_read(c);
+	connection_written(c); /* the peer's end may have come while its frames waited */
 }
 
 /* ---- writing ---- */

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "gateway/base/clock.h"
 #include "gateway/ingest/connection.h"
@@ -35,6 +36,16 @@ void loop_memory(struct loop *l, ptrdiff_t change)
 	l->memory += (size_t)change;
 	if (l->memory > memory_max(l))
 		loop_pause(l, PAUSE_MEMORY);
+}
+
+/* splitmix64, by Sebastiano Vigna. */
+uint32_t loop_random(struct loop *l)
+{
+	uint64_t z = l->random += 0x9E3779B97F4A7C15u;
+
+	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+	z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+	return (uint32_t)((z ^ z >> 31) >> 32);
 }
 
 bool loop_may_log(struct loop *l)
@@ -89,20 +100,23 @@ static void drain(struct loop *l)
 		uv_stop(&l->uv); /* connections pinned by answers that nobody can send */
 }
 
-static void end_taken_over(struct loop *l)
+static void read_mail(struct loop *l)
 {
 	for (;;) {
 		struct connection *c = NULL;
+		unsigned why = 0;
 
 		pthread_mutex_lock(&l->mutex);
-		if (!list_empty(&l->taken_over)) {
-			c = list_entry(l->taken_over.next, struct connection, mail);
+		if (!list_empty(&l->mail)) {
+			c = list_entry(l->mail.next, struct connection, mail);
 			list_remove(&c->mail);
+			why = c->mail_why;
+			c->mail_why = 0;
 		}
 		pthread_mutex_unlock(&l->mutex);
 		if (c == NULL)
 			return;
-		connection_finish(c, END_TAKEN_OVER);
+		connection_read_mail(c, why);
 	}
 }
 
@@ -114,7 +128,7 @@ static void wake_cb(uv_async_t *wake)
 	if (fresh != NULL)
 		l->config = fresh;
 	pipeline_progress(&l->pipeline);
-	end_taken_over(l);
+	read_mail(l);
 	if (atomic_load(&l->stop) && !l->stopping)
 		drain_begin(l);
 }
@@ -166,7 +180,9 @@ static void init_lists(struct loop *l)
 	list_init(&l->connections);
 	list_init(&l->partial);
 	list_init(&l->paused);
-	list_init(&l->taken_over);
+	list_init(&l->slowed);
+	list_init(&l->ordered);
+	list_init(&l->mail);
 	for (unsigned i = 0; i < DEADLINE_COUNT; i++)
 		list_init(&l->waiting[i]);
 }
@@ -185,6 +201,10 @@ int loop_new(struct server *server, unsigned index, struct loop **ret, struct er
 	l->clock_status = clock_status();
 	l->log_budget = LOG_LINES_PER_SECOND;
 	init_lists(l);
+	if (getrandom(&l->random, sizeof(l->random), 0) != (ssize_t)sizeof(l->random)) {
+		free(l);
+		return error_errno(err, ERROR_IO, "loop: no random numbers");
+	}
 	if ((rc = pipeline_init(&l->pipeline, l, err)) != 0) {
 		free(l);
 		return rc;

@@ -56,9 +56,13 @@ struct loop {
 	struct list waiting[DEADLINE_COUNT];
 	struct list partial; /* owe us the rest of a frame, or a sound one; oldest first */
 	struct list paused;  /* would read if there were no pause */
+	struct list slowed;  /* sent more than their share */
+	struct list ordered; /* have a command in flight */
 	unsigned pauses;     /* enum loop_pause */
 	size_t memory;	     /* bytes held for connections and answers */
 	unsigned handshakes; /* TLS handshakes in flight */
+	unsigned strangers;  /* connections without a login */
+	uint64_t random;     /* state of loop_random() */
 	uint64_t serial;     /* of the last connection */
 	unsigned clock_status;
 	unsigned log_budget, log_suppressed;
@@ -79,8 +83,8 @@ struct loop {
 	_Atomic(const struct config *) new_config;
 	atomic_bool stop;
 	_Atomic uint64_t turned_ms; /* monotonic time of the last sweep */
-	pthread_mutex_t mutex;	    /* of taken_over */
-	struct list taken_over;	    /* connections whose VIN logged in elsewhere */
+	pthread_mutex_t mutex;	    /* of mail */
+	struct list mail;	    /* connections that another thread sent word to */
 };
 
 /* Makes the loop and its listeners; the thread starts with loop_run. */
@@ -99,6 +103,8 @@ void loop_pause(struct loop *l, enum loop_pause why);
 /* Takes the reason away; connections read again at the end of the turn when it was the last. */
 void loop_resume(struct loop *l, enum loop_pause why);
 void loop_memory(struct loop *l, ptrdiff_t change);
+/* Unforeseeable from outside, good enough to choose whom to look at; not for keys. */
+uint32_t loop_random(struct loop *l);
 /* True when one more line about a bad peer may be logged in this second. */
 bool loop_may_log(struct loop *l);
 

@@ -363,16 +363,21 @@ static void log_refused(const struct connection *c, const struct frame *f, enum 
 			 connection_peer_text(c, peer));
 }
 
-bool pipeline_frame(struct pipeline *p, struct connection *c, const struct frame *f,
-		    enum verdict verdict)
+enum hold pipeline_frame(struct pipeline *p, struct connection *c, const struct frame *f,
+			 enum verdict verdict)
 {
 	struct metrics_thread *m = p->loop->metrics;
 	struct judgement j;
+	unsigned wait_ms;
 
 	if (!has_room(p->filling->batch, f) && !hand_over(p)) {
 		if (p->loop->pauses == 0)
 			loop_pause(p->loop, PAUSE_BATCH);
-		return false;
+		return HOLD_PAUSE;
+	}
+	if ((wait_ms = session_quota(c)) > 0) {
+		connection_slow(c, wait_ms);
+		return HOLD_QUOTA;
 	}
 	j = session_judge(c, f, verdict, p->report);
 	metrics_add(m, METRIC_frames_received_total, 1);
@@ -388,7 +393,7 @@ bool pipeline_frame(struct pipeline *p, struct connection *c, const struct frame
 		connection_logged_out(c);
 	if (verdict == VERDICT_BAD_CHECKSUM && !session_bad_frame(c))
 		connection_finish(c, END_BAD_FRAMES);
-	return true;
+	return HOLD_NONE;
 }
 
 void pipeline_too_long(struct pipeline *p, struct connection *c)

@@ -23,6 +23,13 @@ struct connection;
 struct loop;
 struct turn;
 
+/* What becomes of a frame that is offered. */
+enum hold {
+	HOLD_NONE,  /* it is done with */
+	HOLD_PAUSE, /* no room now, and the loop is paused: offer it again after the resume */
+	HOLD_QUOTA, /* the session sent its share: offer it again later, see connection_slow() */
+};
+
 enum { BATCH_COUNT = 4, BATCH_SIZE = 1024 * 1024 };
 
 struct pipeline {
@@ -40,11 +47,11 @@ int pipeline_init(struct pipeline *p, struct loop *loop, struct error *err);
 void pipeline_release(struct pipeline *p);
 
 /*
- * One frame of c; verdict: ACCEPTED so far, or BAD_CHECKSUM.  False: no room now, nothing
- * was done and the loop is paused; offer it again after the resume.
+ * One frame of c; verdict: ACCEPTED so far, or BAD_CHECKSUM.  Unless HOLD_NONE comes back nothing
+ * was done.
  */
-bool pipeline_frame(struct pipeline *p, struct connection *c, const struct frame *f,
-		    enum verdict verdict);
+enum hold pipeline_frame(struct pipeline *p, struct connection *c, const struct frame *f,
+			 enum verdict verdict);
 
 /* A header whose length cannot be: counted, no frame to keep or to answer. */
 void pipeline_too_long(struct pipeline *p, struct connection *c);

@@ -15,6 +15,7 @@ enum {
 	PATH_SIZE = 4096,
 	ADDRESS_SIZE = CONFIG_HOST_SIZE + 10,
 	REMEMBERED_VINS = 200000, /* about 16 MiB of layouts at most */
+	REMEMBERED_SOURCES = 65536,
 	STORE_STOP_MS = 10000,
 };
 
@@ -223,6 +224,7 @@ void server_stop(struct server *s)
 	join_loops(s);
 	tls_free(s->tls);
 	vin_table_free(s->vins);
+	quota_free(s->quota);
 	metrics_close(s->metrics);
 }
 
@@ -239,6 +241,8 @@ int server_start(struct server *s, const struct config *config, struct error *er
 		rc = tls_new(config->listen_tls_certificate, config->listen_tls_key, &s->tls, err);
 	if (rc == 0)
 		rc = vin_table_new(REMEMBERED_VINS, &s->vins, err);
+	if (rc == 0)
+		rc = quota_new(REMEMBERED_SOURCES, &s->quota, err);
 	if (rc == 0)
 		rc = open_spool(s, err);
 	if (rc == 0)

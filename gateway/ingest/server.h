@@ -12,6 +12,8 @@
 #include "gateway/base/config.h"
 #include "gateway/base/error.h"
 #include "gateway/base/metrics.h"
+#include "gateway/downlink/downlink.h"
+#include "gateway/ingest/quota.h"
 #include "gateway/ingest/tls.h"
 #include "gateway/ingest/vin_table.h"
 #include "gateway/spool/spool.h"
@@ -20,7 +22,7 @@
 struct loop;
 
 /* Slots of the metrics file: one for each thread that counts. */
-enum { SLOT_MAIN, SLOT_SPOOL, SLOT_STORE, SLOT_LOOPS };
+enum { SLOT_MAIN, SLOT_SPOOL, SLOT_STORE, SLOT_IDENTITY, SLOT_DOWNLINK, SLOT_CRYPTO, SLOT_LOOPS };
 
 struct server {
 	/* Set before the loops start, unchanged after; safe to use from every loop. */
@@ -29,7 +31,9 @@ struct server {
 	struct spool *spool;
 	struct store *store; /* NULL without a database */
 	struct vin_table *vins;
-	struct tls *tls; /* NULL without a TLS address */
+	struct quota *quota;
+	struct downlink *downlink; /* NULL without a database */
+	struct tls *tls;	   /* NULL without a TLS address */
 	/* Called once, from any thread, when the spool failed. */
 	void (*failed)(struct server *s);
 

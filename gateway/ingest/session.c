@@ -79,6 +79,7 @@ static enum verdict session_bind(struct hearing *h)
 	s->logged_in = true;
 	metrics_add(l->metrics, METRIC_sessions_open, 1);
 	connection_logged_in(c);
+	command_logged_in(c);
 	return VERDICT_ACCEPTED;
 }
 
@@ -90,6 +91,8 @@ void session_end(struct connection *c)
 		return;
 	vin_table_release(c->loop->server->vins, s->vin, &s->owner);
 	s->logged_in = false;
+	command_ended(c);
+	connection_ordered(c);
 	metrics_add(c->loop->metrics, METRIC_sessions_open, -1);
 }
 
@@ -298,6 +301,13 @@ bool session_bad_frame(struct connection *c)
 
 	count_minute(s, uv_now(&c->loop->uv));
 	return ++s->bad < c->loop->config->session_bad_frames_max;
+}
+
+unsigned session_quota(struct connection *c)
+{
+	const unsigned rate = (unsigned)c->loop->config->limit_vin_frames;
+
+	return rate == 0 ? 0 : quota_take(&c->quota, rate, uv_now(&c->loop->uv));
 }
 
 struct judgement session_judge(struct connection *c, const struct frame *f, enum verdict so_far,

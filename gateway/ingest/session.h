@@ -46,6 +46,9 @@ void session_init(struct session *s);
 struct judgement session_judge(struct connection *c, const struct frame *f, enum verdict so_far,
 			       struct report *scratch);
 
+/* Takes a frame from the session's share: 0, or the milliseconds until it has one. */
+unsigned session_quota(struct connection *c);
+
 /* Counts a bad frame.  False: too many of them in this minute. */
 bool session_bad_frame(struct connection *c);
 

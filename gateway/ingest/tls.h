@@ -7,6 +7,9 @@
 
 #include <openssl/types.h>
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "gateway/base/error.h"
 
 struct tls;
@@ -23,5 +26,12 @@ int tls_reload(struct tls *t, const char *certificate, const char *key, struct e
 
 /* An accepting SSL whose BIO is the loop of c; NULL without memory.  Any thread. */
 SSL *tls_accept(struct tls *t, struct connection *c);
+
+/* ---- the verified certificate that the terminal showed; loop thread ---- */
+
+/* The VIN in its SAN; NULL: a plain connection, no certificate, or none with a VIN. */
+const char *tls_certificate_vin(const struct connection *c);
+/* SHA-256 of its DER.  False: there is none. */
+bool tls_certificate_fingerprint(const struct connection *c, uint8_t out[32]);
 
 #endif

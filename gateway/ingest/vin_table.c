@@ -208,6 +208,21 @@ void vin_table_release(struct vin_table *t, const char *vin, struct vin_owner *o
 	pthread_mutex_unlock(&s->mutex);
 }
 
+bool vin_table_visit(struct vin_table *t, const char *vin, vin_visit *visit, void *arg)
+{
+	struct shard *s = shard_of(t, vin);
+	struct vin_entry *e;
+	bool found;
+
+	pthread_mutex_lock(&s->mutex);
+	e = shard_find(s, vin);
+	found = e != NULL && e->owner != NULL;
+	if (found)
+		visit(e->owner, arg);
+	pthread_mutex_unlock(&s->mutex);
+	return found;
+}
+
 void vin_table_set_layout(struct vin_table *t, const char *vin, enum layout layout)
 {
 	struct shard *s = shard_of(t, vin);

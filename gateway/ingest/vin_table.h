@@ -25,6 +25,9 @@ struct vin_owner {
 	void (*taken_over)(struct vin_owner *o);
 };
 
+/* How a visitor finds the owner. */
+typedef void vin_visit(struct vin_owner *o, void *arg);
+
 enum vin_claim { VIN_CLAIMED, VIN_CLAIMED_FROM_OTHER, VIN_HELD_BY_OTHER, VIN_NO_MEMORY };
 
 int vin_table_new(size_t remembered_max, struct vin_table **ret, struct error *err);
@@ -39,6 +42,12 @@ enum vin_claim vin_table_claim(struct vin_table *t, const char *vin, struct vin_
 
 /* After this nobody calls o->taken_over.  Nothing happens when o does not hold vin. */
 void vin_table_release(struct vin_table *t, const char *vin, struct vin_owner *o);
+
+/*
+ * Calls visit for the owner of vin, with a lock held that keeps the owner alive: only pass the word
+ * on, and do not call the table.  False: nobody holds vin.
+ */
+bool vin_table_visit(struct vin_table *t, const char *vin, vin_visit *visit, void *arg);
 
 void vin_table_set_layout(struct vin_table *t, const char *vin, enum layout layout);
 
