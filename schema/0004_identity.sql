@@ -52,9 +52,14 @@ CREATE TABLE terminal_key (
   reason      text,
   CHECK (valid_to > valid_from),
   CHECK ((purpose = 'sign') = (public_key IS NOT NULL)),
-  CHECK (purpose = 'encrypt' OR secret IS NULL)
+  CHECK (purpose = 'encrypt' OR secret IS NULL),
+  CHECK (algorithm IN ('sm2', 'rsa') OR (purpose = 'sign') = (algorithm = 'p256')),
+  CHECK (algorithm NOT IN ('sm2', 'p256') OR octet_length(public_key) = 64),
+  CHECK (algorithm NOT IN ('sm4', 'aes128') OR secret IS NOT NULL),
+  CHECK ((mode = 'cbc-fixed') = (iv IS NOT NULL))
 );
 CREATE INDEX terminal_key_vehicle ON terminal_key (vehicle_id);
+CREATE INDEX terminal_key_public ON terminal_key USING hash (public_key);
 CREATE UNIQUE INDEX terminal_key_chip ON terminal_key (chip_id) WHERE purpose = 'sign' AND state = 'active';
 CREATE UNIQUE INDEX terminal_key_once ON terminal_key (vehicle_id, public_key) WHERE purpose = 'sign' AND state <> 'revoked';
 
@@ -201,7 +206,8 @@ CREATE INDEX command_vehicle ON command (vehicle_id, id DESC);
 CREATE TABLE audit_log (
   id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   at       timestamptz NOT NULL DEFAULT clock_timestamp(),
-  actor    text NOT NULL,
+  actor    text NOT NULL,            -- the person, as the tool was told
+  role     text NOT NULL DEFAULT session_user,   -- the login that it came through: cannot be chosen
   action   text NOT NULL,            -- command.order, key.revoke, registry.import, ...
   subject  text,                     -- VIN, platform, ...
   detail   jsonb NOT NULL DEFAULT '{}'
@@ -213,9 +219,241 @@ CREATE TABLE registry_history (
   id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   at       timestamptz NOT NULL DEFAULT clock_timestamp(),
   actor    text NOT NULL DEFAULT coalesce(nullif(current_setting('haulgate.actor', true), ''), session_user),
+  role     text NOT NULL DEFAULT session_user,
   kind     text NOT NULL,            -- table
-  row_id   bigint,
+  row_id   bigint,                   -- its id; of platform_vehicle the vehicle's
   action   text NOT NULL CHECK (action IN ('UPDATE', 'DELETE')),
   old      jsonb NOT NULL            -- secrets and passwords left out
 );
 CREATE INDEX registry_history_row ON registry_history (kind, row_id, id);
+
+-- ---- activation -----------------------------------------------------------------------------
+
+-- Each activation that the gateway accepted, and what became of it: so that a spool that is read again gives the
+-- same answers, and a person sees who tried what.
+CREATE TABLE activation (
+  vehicle_id  bigint NOT NULL REFERENCES vehicle,
+  at          timestamptz NOT NULL,
+  digest      bytea NOT NULL,        -- SHA-256 of what was asked
+  chip_id     text,
+  algorithm   text NOT NULL,
+  public_key  bytea NOT NULL,
+  result      text NOT NULL CHECK (result IN ('active', 'pending', 'known', 'chip_taken')),
+  PRIMARY KEY (vehicle_id, at, digest)
+);
+
+-- The rules of an activation, where two gateways cannot disagree; identity_activation() in gateway/identity/identity.h
+-- says the same from memory.  One that stands in table activation already has its result again and changes nothing.
+--   known       the key is active for this vehicle, with this chip
+--   chip_taken  chip or key are active for another vehicle: no row
+--   active      the first key of the vehicle, neither key nor chip were ever revoked, and wanted_state is active
+--   pending     a person has to decide: another key is or was there, or wanted_state is pending
+-- Runs as the owner: the gateway has no right of its own to add a key, so this is the only way it has, and it
+-- cannot replace, revoke or approve one.
+CREATE FUNCTION activation_take(vehicle_id bigint, chip_id text, public_key bytea, algorithm text, at timestamptz,
+                                wanted_state text) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  vehicle  ALIAS FOR $1;
+  chip     text := nullif($2, '');
+  key      ALIAS FOR $3;
+  method   ALIAS FOR $4;
+  moment   ALIAS FOR $5;
+  wanted   ALIAS FOR $6;
+  asked    bytea := sha256(convert_to(format('%s/%s/%s/%s', chip, method, wanted, encode(key, 'hex')), 'UTF8'));
+  answer   text;
+  waiting  bigint;
+  had      terminal_key;
+BEGIN
+  IF wanted IS NULL OR wanted NOT IN ('active', 'pending') THEN
+    RAISE EXCEPTION 'activation_take: wanted_state % is neither active nor pending', wanted
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  -- Activations are rare: one at a time, so that no two gateways give a chip away twice.
+  PERFORM pg_advisory_xact_lock(hashtextextended('haulgate activation', 0));
+  SELECT result INTO answer FROM activation a WHERE a.vehicle_id = vehicle AND a.at = moment AND a.digest = asked;
+  IF answer IS NOT NULL THEN
+    RETURN answer;
+  END IF;
+
+  SELECT * INTO had FROM terminal_key k
+    WHERE k.vehicle_id = vehicle AND k.purpose = 'sign' AND k.public_key = key AND k.state <> 'revoked';
+  IF EXISTS (SELECT FROM terminal_key k WHERE k.vehicle_id <> vehicle AND k.purpose = 'sign' AND k.state = 'active'
+                                          AND (k.chip_id = chip OR k.public_key = key)) THEN
+    answer := 'chip_taken';
+  ELSIF had.state = 'active' AND (had.chip_id IS NULL OR had.chip_id IS NOT DISTINCT FROM chip) THEN
+    answer := 'known';
+  ELSIF wanted = 'active'
+    AND NOT EXISTS (SELECT FROM terminal_key k WHERE k.vehicle_id = vehicle AND k.purpose = 'sign'
+                                                 AND k.state <> 'pending')
+    AND NOT EXISTS (SELECT FROM terminal_key k WHERE k.purpose = 'sign' AND k.state = 'revoked'
+                                                 AND (k.chip_id = chip OR k.public_key = key)) THEN
+    answer := 'active';
+  ELSE
+    answer := 'pending';
+  END IF;
+
+  INSERT INTO activation VALUES (vehicle, moment, asked, chip, method, key, answer);
+  IF answer = 'active' AND had.id IS NOT NULL THEN
+    UPDATE terminal_key k SET state = 'active', chip_id = chip, valid_from = moment WHERE k.id = had.id;
+  ELSIF answer = 'active' OR (answer = 'pending' AND had.id IS NULL) THEN
+    INSERT INTO terminal_key (vehicle_id, purpose, algorithm, chip_id, public_key, state, origin, valid_from, changed_by)
+      VALUES (vehicle, 'sign', method, chip, key, answer, 'activation', moment, 'activation');
+  END IF;
+  RETURN answer;
+END $$;
+REVOKE ALL ON FUNCTION activation_take(bigint, text, bytea, text, timestamptz, text) FROM PUBLIC;
+
+-- ---- changes are told, and remembered -------------------------------------------------------
+
+-- Tells running gateways which vehicles to read again: 'vehicle:<id>' each, or 'all' above a hundred.
+CREATE FUNCTION registry_tell(changed bigint[]) RETURNS void LANGUAGE sql
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+  SELECT pg_notify('haulgate_registry', 'all') WHERE cardinality(changed) > 100
+  UNION ALL
+  SELECT pg_notify('haulgate_registry', 'vehicle:' || id) FROM unnest(changed) id
+    WHERE cardinality(changed) <= 100 AND id IS NOT NULL
+$$;
+
+-- Statement triggers with the rows before (was) and after (now_is).  Rows that a statement left as they were are
+-- passed over, so that the same file imported again wakes nobody and fills no history.
+-- Argument: how to find the vehicles of a changed row c.
+CREATE FUNCTION registry_changed() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+  rows   text := CASE TG_OP WHEN 'INSERT' THEN 'TABLE now_is' WHEN 'DELETE' THEN 'TABLE was'
+                 ELSE '(TABLE was EXCEPT TABLE now_is) UNION ALL (TABLE now_is EXCEPT TABLE was)' END;
+  ids    bigint[];
+BEGIN
+  EXECUTE format('SELECT array_agg(DISTINCT id) FROM (SELECT %s AS id FROM (%s) c) v', TG_ARGV[0], rows) INTO ids;
+  PERFORM registry_tell(ids);
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION registry_fleet_changed() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+  ids  bigint[];
+BEGIN
+  SELECT array_agg(v.id) INTO ids FROM vehicle v WHERE v.fleet_id IN (SELECT id FROM (TABLE was EXCEPT TABLE now_is) c);
+  PERFORM registry_tell(ids);
+  RETURN NULL;
+END $$;
+
+CREATE FUNCTION registry_platform_changed() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+  PERFORM pg_notify('haulgate_registry', 'platform');
+  RETURN NULL;
+END $$;
+
+-- The row before the change, without what is secret.  Runs as the owner: nobody else may write history.
+CREATE FUNCTION registry_remember() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+  rows  text := CASE TG_OP WHEN 'DELETE' THEN 'TABLE was' ELSE 'TABLE was EXCEPT TABLE now_is' END;
+BEGIN
+  EXECUTE format($q$
+    INSERT INTO registry_history (kind, row_id, action, old)
+    SELECT %L, (j ->> %L)::bigint, %L, j - 'secret' - 'password' FROM (SELECT to_jsonb(c) AS j FROM (%s) c) o
+  $q$, TG_TABLE_NAME, TG_ARGV[0], TG_OP, rows);
+  RETURN NULL;
+END $$;
+
+DO $$
+DECLARE t record;
+BEGIN
+  FOR t IN SELECT * FROM (VALUES
+      ('vehicle', 'id', 'c.id'), ('fleet', 'id', NULL), ('terminal_identity', 'id', 'c.vehicle_id'),
+      ('terminal_key', 'id', 'c.vehicle_id'), ('certificate', 'id', 'c.vehicle_id'), ('platform', 'id', NULL),
+      ('platform_vehicle', 'vehicle_id', 'c.vehicle_id'), ('platform_link', 'id', NULL)) v (name, id, vehicle)
+  LOOP
+    EXECUTE format('CREATE TRIGGER remember_update AFTER UPDATE ON %I REFERENCING OLD TABLE AS was NEW TABLE AS now_is '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION registry_remember(%L)', t.name, t.id);
+    EXECUTE format('CREATE TRIGGER remember_delete AFTER DELETE ON %I REFERENCING OLD TABLE AS was '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION registry_remember(%L)', t.name, t.id);
+    CONTINUE WHEN t.vehicle IS NULL;
+    EXECUTE format('CREATE TRIGGER tell_insert AFTER INSERT ON %I REFERENCING NEW TABLE AS now_is '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION registry_changed(%L)', t.name, t.vehicle);
+    EXECUTE format('CREATE TRIGGER tell_update AFTER UPDATE ON %I REFERENCING OLD TABLE AS was NEW TABLE AS now_is '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION registry_changed(%L)', t.name, t.vehicle);
+    EXECUTE format('CREATE TRIGGER tell_delete AFTER DELETE ON %I REFERENCING OLD TABLE AS was '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION registry_changed(%L)', t.name, t.vehicle);
+  END LOOP;
+END $$;
+
+CREATE TRIGGER tell_update AFTER UPDATE ON fleet REFERENCING OLD TABLE AS was NEW TABLE AS now_is
+  FOR EACH STATEMENT EXECUTE FUNCTION registry_fleet_changed();
+CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON platform
+  FOR EACH STATEMENT EXECUTE FUNCTION registry_platform_changed();
+
+-- The store writes table terminal at each checkpoint; only another layout is news.  So this one goes by row, and its
+-- condition is judged before anything is queued.
+CREATE FUNCTION registry_layout_changed() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+  PERFORM pg_notify('haulgate_registry', 'vehicle:' || NEW.vehicle_id);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER tell_insert AFTER INSERT ON terminal FOR EACH ROW WHEN (NEW.layout <> 0)
+  EXECUTE FUNCTION registry_layout_changed();
+CREATE TRIGGER tell_update AFTER UPDATE ON terminal FOR EACH ROW WHEN (NEW.layout <> OLD.layout)
+  EXECUTE FUNCTION registry_layout_changed();
+
+-- What was written down stays: the owner of the tables is refused too, and would have to drop the trigger first.
+CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+  FOR EACH STATEMENT EXECUTE FUNCTION append_only();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON registry_history
+  FOR EACH STATEMENT EXECUTE FUNCTION append_only();
+
+-- ---- views for people -----------------------------------------------------------------------
+
+CREATE SCHEMA registry;
+
+-- One line a vehicle, as tools/registry exports it; times open to one side are NULL.
+CREATE VIEW registry.vehicles AS
+  SELECT v.vin, v.plate, v.category, v.stage, v.reference_torque_nm, v.rated_power_kw, v.whtc_work_kwh,
+         f.name AS fleet, v.state, v.valid_from, v.valid_to,
+         t.maker, t.model, t.serial, t.iccid, t.chip_id,
+         (SELECT string_agg(p.login, ' ' ORDER BY p.login) FROM platform_vehicle pv JOIN platform p ON p.id = pv.platform_id
+          WHERE pv.vehicle_id = v.id) AS platforms,
+         k.signers, k.ciphers, k.pending,
+         (SELECT count(*) FROM certificate c WHERE c.vehicle_id = v.id AND c.state = 'active') AS certificates
+  FROM vehicle v
+  LEFT JOIN fleet f ON f.id = v.fleet_id
+  LEFT JOIN terminal_identity t ON t.vehicle_id = v.id AND t.state = 'active'
+  LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE purpose = 'sign' AND state = 'active') AS signers,
+                            count(*) FILTER (WHERE purpose = 'encrypt' AND state = 'active') AS ciphers,
+                            count(*) FILTER (WHERE state = 'pending') AS pending
+                     FROM terminal_key k WHERE k.vehicle_id = v.id) k ON true;
+
+-- One line a key of a terminal, without what is secret.
+CREATE VIEW registry.keys AS
+  SELECT k.id, v.vin, k.purpose, k.algorithm, k.mode, k.chip_id, k.state, k.origin, k.valid_from, k.valid_to, k.created_at,
+         k.changed_by, k.reason, encode(sha256(k.public_key), 'hex') AS fingerprint, k.secret IS NOT NULL AS has_secret
+  FROM terminal_key k JOIN vehicle v ON v.id = k.vehicle_id;
+
+-- HJ 1239.2: packets lost of those sent, and delay, of each platform on each day.  Expected: serials from the first to
+-- the last of the day, they run from 1 to 65531; vehicles whose layout has no serials count neither way.
+CREATE VIEW platform_quality AS
+  SELECT p.name AS platform, q.day, count(*) AS vehicles, sum(q.frames) AS frames, sum(q.supplements) AS supplements,
+         sum(q.duplicates) AS duplicates, sum(q.refused) AS refused, sum(q.expected) AS expected,
+         greatest(0, 1 - (sum(q.frames) FILTER (WHERE q.expected IS NOT NULL))::float8 / nullif(sum(q.expected), 0))
+           AS loss,
+         sum(q.delay_ms_sum)::float8 / nullif(sum(q.delay_frames), 0) AS delay_ms_mean, max(q.delay_ms_max) AS delay_ms_max
+  FROM (SELECT *, (last_serial - first_serial + 65531) % 65531 + 1 AS expected FROM platform_day) q
+  JOIN platform p ON p.id = q.platform_id
+  GROUP BY p.id, p.name, q.day;

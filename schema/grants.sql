@@ -6,7 +6,8 @@ DO $$
 DECLARE t record;
 BEGIN
   EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO haulgate_gateway', current_database());
-  EXECUTE format('GRANT CONNECT ON DATABASE %I TO haulgate_query, haulgate_export', current_database());
+  EXECUTE format('GRANT CONNECT ON DATABASE %I TO haulgate_query, haulgate_export, haulgate_link, haulgate_operator',
+                 current_database());
   FOR t IN
     SELECT format('%I.%I', n.nspname, c.relname) AS name, n.nspname AS schema, c.relkind AS kind
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -16,11 +17,13 @@ BEGIN
                       WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
       AND pg_has_role(c.relowner, 'USAGE')
   LOOP
-    EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, haulgate_gateway, haulgate_query, haulgate_export', t.name);
-    EXECUTE format('GRANT USAGE ON SCHEMA %I TO haulgate_gateway, haulgate_query, haulgate_export', t.schema);
+    EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, haulgate_gateway, haulgate_query, haulgate_export, haulgate_link, '
+                   'haulgate_operator', t.name);
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO haulgate_gateway, haulgate_query, haulgate_export, haulgate_link, '
+                   'haulgate_operator', t.schema);
     -- Views are made to be read; what a reader may see of the tables stands below.
     IF t.kind IN ('v', 'm') THEN
-      EXECUTE format('GRANT SELECT ON %s TO haulgate_query, haulgate_export', t.name);
+      EXECUTE format('GRANT SELECT ON %s TO haulgate_query, haulgate_export, haulgate_operator', t.name);
     END IF;
   END LOOP;
 END $$;
@@ -47,3 +50,36 @@ GRANT SELECT, INSERT, DELETE ON passage TO haulgate_gateway;
 GRANT SELECT, INSERT, UPDATE, DELETE ON assess_snapshot TO haulgate_gateway;
 GRANT SELECT, INSERT, UPDATE ON ingest_position TO haulgate_gateway;
 GRANT EXECUTE ON FUNCTION haulgate_make_partitions(date, date) TO haulgate_gateway;
+
+-- The registry as the gateway needs it.  It adds a terminal's key by activation_take() alone.
+GRANT SELECT ON fleet, terminal_identity, terminal_key, certificate, platform, platform_vehicle TO haulgate_gateway;
+GRANT EXECUTE ON FUNCTION activation_take(bigint, text, bytea, text, timestamptz, text) TO haulgate_gateway;
+GRANT SELECT, INSERT, UPDATE ON platform_day TO haulgate_gateway;
+GRANT SELECT, INSERT ON replay TO haulgate_gateway;
+GRANT SELECT, UPDATE (state, gateway_id, attempts, sent_at, ended_at, answer, answered) ON command TO haulgate_gateway;
+
+-- Who reads sees no secret, wrapped or hashed as it may be.
+GRANT SELECT ON terminal_identity, certificate, platform_vehicle, platform_day, platform_link_position,
+      platform_link_refused, replay, activation TO haulgate_query, haulgate_operator;
+GRANT SELECT (id, name, login, sources, require_tls, state, changed_by) ON platform TO haulgate_query, haulgate_operator;
+GRANT SELECT (id, vehicle_id, purpose, algorithm, mode, chip_id, public_key, state, origin, valid_from, valid_to, created_at,
+              changed_by, reason) ON terminal_key TO haulgate_query;
+GRANT SELECT (id, name, address, tls, tls_ca, start, platform_code, login, selection, selected, in_flight, state, changed_by)
+      ON platform_link TO haulgate_query;
+GRANT SELECT ON command TO haulgate_query;
+
+-- tools/keys, tools/registry, tools/command: people who keep the registry.  Nothing that a finding may rest on is
+-- deleted: vehicles retire, keys and certificates are revoked, terminals removed.
+GRANT SELECT ON division, haul_route, fleet, vehicle, terminal, terminal_key, platform_link, command, audit_log,
+      registry_history, schema_version TO haulgate_operator;
+GRANT INSERT, UPDATE ON fleet, vehicle, terminal_identity, terminal_key, certificate, platform, platform_link
+      TO haulgate_operator;
+GRANT INSERT, DELETE ON platform_vehicle TO haulgate_operator;
+GRANT INSERT (vehicle_id, kind, parameters, unit, ordered_by, reason, expires_at) ON command TO haulgate_operator;
+GRANT UPDATE (state, ended_at) ON command TO haulgate_operator;
+GRANT INSERT (actor, action, subject, detail) ON audit_log TO haulgate_operator;
+
+-- haulgate-link reads what to forward and keeps its own position.
+GRANT SELECT ON division, haul_route, fleet, vehicle, passage, vehicle_day, platform_link, schema_version TO haulgate_link;
+GRANT SELECT, INSERT, UPDATE ON platform_link_position TO haulgate_link;
+GRANT SELECT, INSERT ON platform_link_refused TO haulgate_link;

@@ -4,7 +4,8 @@
 DO $$
 DECLARE r text;
 BEGIN
-  FOREACH r IN ARRAY ARRAY['haulgate_gateway', 'haulgate_query', 'haulgate_export'] LOOP
+  FOREACH r IN ARRAY ARRAY['haulgate_gateway', 'haulgate_query', 'haulgate_export', 'haulgate_link',
+                           'haulgate_operator'] LOOP
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
       BEGIN
         EXECUTE format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS', r);

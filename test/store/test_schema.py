@@ -11,6 +11,7 @@ MIGRATE = os.environ['HAULGATE_MIGRATE']
 SERVER = os.environ['HAULGATE_TEST_PG']
 SCHEMA = pathlib.Path(__file__).resolve().parents[2] / 'schema'
 GATEWAY, QUERY, EXPORT = 'haulgate_gateway', 'haulgate_query', 'haulgate_export'
+LINK, OPERATOR = 'haulgate_link', 'haulgate_operator'
 
 
 class Database:
@@ -129,10 +130,19 @@ RIGHTS = {
         'division': 'r', 'haul_route': 'r', 'rule': 'r', 'schema_version': 'r', 'vehicle': 'r',
         'terminal': 'raw', 'track': 'ra', 'obd_state': 'ra', 'terminal_event': 'a', 'evidence': 'a',
         'quarantine': 'a', 'vehicle_day': 'raw', 'finding': 'ra', 'passage': 'rad', 'assess_snapshot': 'rawd',
-        'ingest_position': 'raw'},
+        'ingest_position': 'raw', 'platform_day': 'raw', 'replay': 'ra', 'command': 'r', **{t: 'r' for t in (
+            'fleet', 'terminal_identity', 'terminal_key', 'certificate', 'platform', 'platform_vehicle')}},
     QUERY: {t: 'r' for t in (
         'division', 'haul_route', 'fleet', 'vehicle', 'terminal', 'track', 'obd_state', 'terminal_event', 'rule',
-        'vehicle_day', 'finding', 'evidence', 'passage')},
+        'vehicle_day', 'finding', 'evidence', 'passage', 'terminal_identity', 'certificate', 'platform_vehicle',
+        'platform_day', 'platform_link_position', 'platform_link_refused', 'replay', 'activation', 'command')},
+    LINK: {'platform_link_position': 'raw', 'platform_link_refused': 'ra', **{t: 'r' for t in (
+        'division', 'haul_route', 'fleet', 'vehicle', 'passage', 'vehicle_day', 'platform_link', 'schema_version')}},
+    OPERATOR: {
+        **{t: 'raw' for t in ('fleet', 'vehicle', 'terminal_identity', 'terminal_key', 'certificate', 'platform_link')},
+        'platform': 'aw', 'platform_vehicle': 'rad', **{t: 'r' for t in (
+            'division', 'haul_route', 'terminal', 'command', 'audit_log', 'registry_history', 'schema_version',
+            'platform_day', 'platform_link_position', 'platform_link_refused', 'replay', 'activation')}},
     EXPORT: {'export_run': 'raw', **{t: 'r' for t in (
         'division', 'haul_route', 'fleet', 'vehicle', 'rule', 'vehicle_day', 'finding', 'passage')}},
 }
@@ -177,6 +187,31 @@ class Roles(unittest.TestCase):
                                          f"rolreplication FROM pg_roles WHERE rolname = '{role}'"), 'f')
             self.refused(role, "UPDATE rule SET enabled = false")
 
+    def test_secrets_are_for_few(self):
+        for role in (QUERY, EXPORT, LINK):
+            for column in ('secret', 'iv'):
+                self.refused(role, f'SELECT {column} FROM terminal_key')
+        for role in (QUERY, EXPORT, LINK, OPERATOR):
+            self.refused(role, 'SELECT password FROM platform')
+        self.refused(QUERY, 'SELECT * FROM terminal_key')
+        self.refused(QUERY, 'SELECT password_file FROM platform_link')
+        self.allowed(QUERY, 'SELECT id, login, sources, state FROM platform')
+        self.allowed(QUERY, 'SELECT id, vehicle_id, public_key, state FROM terminal_key')
+        for view in ('registry.vehicles', 'registry.keys', 'platform_quality'):
+            for role in (QUERY, EXPORT, OPERATOR):
+                columns = self.db.sql(f'SELECT * FROM {view} LIMIT 0', role)
+                self.assertNotIn('secret', columns.replace('has_secret', ''))
+
+    def test_operator(self):
+        self.refused(OPERATOR, "INSERT INTO audit_log (at, actor, action) VALUES (now(), 'a', 'b')")
+        self.refused(OPERATOR, "INSERT INTO audit_log (actor, role, action) VALUES ('a', 'somebody', 'b')")
+        self.refused(OPERATOR, "INSERT INTO registry_history (kind, action, old) VALUES ('a', 'UPDATE', '{}')")
+        self.refused(OPERATOR, 'DELETE FROM terminal_key')
+        self.refused(OPERATOR, "UPDATE command SET answer = 'x'")
+        self.refused(OPERATOR, "INSERT INTO command (vehicle_id, kind, parameters, unit, state, ordered_by, reason, "
+                               "expires_at) VALUES (1, 'query', '{}', '', 'answered', 'a', 'b', now())")
+        self.refused(OPERATOR, "SELECT activation_take(1, 'c', '', 'sm2', now(), 'active')")
+
     def test_gateway(self):
         self.allowed(GATEWAY, "INSERT INTO vehicle (vin, state) VALUES ('A1', 'provisional') ON CONFLICT DO NOTHING")
         self.refused(GATEWAY, "INSERT INTO vehicle (vin, plate) VALUES ('A2', 'X')")
@@ -190,6 +225,14 @@ class Roles(unittest.TestCase):
         self.allowed(GATEWAY, "UPDATE finding SET state = 'superseded'")
         self.allowed(GATEWAY, "SELECT haulgate_make_partitions('2026-11-21', '2026-11-22')")
         self.allowed(GATEWAY, 'CREATE TEMPORARY TABLE stage (LIKE track)')
+        self.refused(GATEWAY, "UPDATE terminal_key SET state = 'active'")
+        self.refused(GATEWAY, "INSERT INTO terminal_key (vehicle_id, purpose, algorithm, public_key) "
+                              "VALUES (1, 'sign', 'sm2', '')")
+        self.refused(GATEWAY, "INSERT INTO command (vehicle_id, kind, parameters, unit, ordered_by, reason, expires_at) "
+                              "VALUES (1, 'query', '{}', '', 'a', 'b', now())")
+        self.refused(GATEWAY, "UPDATE command SET unit = ''")
+        self.refused(GATEWAY, 'SELECT * FROM audit_log')
+        self.allowed(GATEWAY, "UPDATE command SET state = 'sent', sent_at = now(), attempts = attempts + 1")
 
     def test_readers(self):
         for role in (QUERY, EXPORT):
