@@ -12,6 +12,7 @@ ALTER TABLE fleet
 ALTER TABLE vehicle
   ADD COLUMN valid_from  timestamptz,
   ADD COLUMN valid_to    timestamptz,
+  ADD COLUMN signature_doubted_at  timestamptz,  -- a frame that proves a finding had a bad signature: all are checked since
   DROP CONSTRAINT vehicle_state_check,
   ADD CONSTRAINT vehicle_state_check CHECK (state IN ('registered', 'provisional', 'blocked', 'retired'));
 
@@ -98,7 +99,8 @@ CREATE TABLE platform_vehicle (
 );
 CREATE INDEX platform_vehicle_vehicle ON platform_vehicle (vehicle_id);
 
--- What a platform delivered of a vehicle on a day.  Lost: serials missing between the first and the last of the day.
+-- What a platform delivered of a vehicle on a day.  Lost: serials missing between the first and the last of the day,
+-- last_serial - first_serial + 1 - serials.
 -- Delay: reception - time of sending (layout C) or collection, of real-time reports.
 CREATE TABLE platform_day (
   platform_id   integer NOT NULL,
@@ -108,7 +110,8 @@ CREATE TABLE platform_day (
   supplements   integer NOT NULL,
   duplicates    integer NOT NULL,
   refused       integer NOT NULL,
-  first_serial  integer,              -- NULL: the layout has none
+  serials       integer NOT NULL,     -- different ones in the frames stored
+  first_serial  integer,              -- lowest of the day; NULL: the layout has none
   last_serial   integer,
   delay_ms_sum  bigint NOT NULL,
   delay_ms_max  bigint NOT NULL,

@@ -35,12 +35,12 @@ GRANT SELECT, INSERT, UPDATE ON export_run TO haulgate_export;
 
 -- The gateway adds; it changes only what is its own derivation, and deletes only what it replaces at once.
 GRANT SELECT ON division, haul_route, rule, schema_version TO haulgate_gateway;
-GRANT SELECT, INSERT (vin, state) ON vehicle TO haulgate_gateway;
+GRANT SELECT, INSERT (vin, state), UPDATE (signature_doubted_at) ON vehicle TO haulgate_gateway;
 GRANT SELECT, INSERT, UPDATE ON terminal TO haulgate_gateway;
 GRANT SELECT, INSERT ON track TO haulgate_gateway;
 GRANT SELECT, INSERT, UPDATE (first_at, last_at) ON obd_state TO haulgate_gateway;
 GRANT INSERT ON terminal_event TO haulgate_gateway;
-GRANT SELECT (vehicle_id, day, rule_id, at), INSERT ON evidence TO haulgate_gateway;
+GRANT SELECT (vehicle_id, day, rule_id, at, signature), INSERT ON evidence TO haulgate_gateway;
 GRANT SELECT (gateway_id, position, sqlstate), INSERT ON quarantine TO haulgate_gateway;
 GRANT SELECT, INSERT, UPDATE ON vehicle_day TO haulgate_gateway;
 GRANT SELECT, INSERT,
