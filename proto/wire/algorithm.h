@@ -64,7 +64,10 @@ bool cipher_mode_fits(enum algorithm algorithm, enum cipher_mode mode);
  * protocol: refined by the caller where "##" may be either (a known HJ terminal).
  */
 enum algorithm encryption_algorithm(enum protocol protocol, uint8_t encryption);
-/* The byte for an algorithm, for the simulator; 0: the protocol has none. */
+/* The byte for an algorithm, for the simulator; 01 for NONE; 0: the protocol has none. */
 uint8_t encryption_byte(enum protocol protocol, enum algorithm algorithm);
+
+/* What the signature type of the 2025 edition says: 01 SM2, 02 RSA, 03 P256; else NONE. */
+enum algorithm signature_type_2025(uint8_t type);
 
 #endif

@@ -63,6 +63,15 @@ static void put_quirks(struct text *t, unsigned quirks)
 	text_put(t, "]");
 }
 
+static void put_signature(struct text *t, const struct unit_signature *s)
+{
+	const bool is_signed = s->algorithm != ALGORITHM_NONE;
+
+	text_format(t, ",\"signed\":%s", is_signed ? "true" : "false");
+	if (is_signed)
+		text_format(t, ",\"signature\":\"%s\"", algorithm_text(s->algorithm));
+}
+
 static void put_report(struct text *t, const struct frame *f, enum layout known, int64_t now)
 {
 	struct report report;
@@ -73,8 +82,8 @@ static void put_report(struct text *t, const struct frame *f, enum layout known,
 		return;
 	text_format(t, ",\"layout\":\"%s\",\"at\":", layout_name(report.layout));
 	text_json_time(t, report.at);
-	text_format(t, ",\"serial\":%u,\"signed\":%s", report.serial,
-		    report.signature.bytes != NULL ? "true" : "false");
+	text_format(t, ",\"serial\":%u", report.serial);
+	put_signature(t, &report.signature);
 	put_quirks(t, report.quirks);
 	text_put(t, ",\"blocks\":[");
 	for (size_t i = 0; i < report.block_count; i++) {
@@ -132,6 +141,7 @@ static void put_activation(struct text *t, const struct frame *f, int64_t now)
 		text_json_string(t, a.chip_id);
 		text_put(t, ",\"activated_vin\":");
 		text_json_string(t, a.vin);
+		put_signature(t, &a.signature);
 	}
 }
 

@@ -229,37 +229,43 @@ static bool read_signature(struct reader *r, size_t n, struct activation *ret)
 	return !r->failed && r->left == 0;
 }
 
+/* A point may be sent with the 04 that marks it as uncompressed. */
+static void take_off_mark(struct activation *a)
+{
+	if (a->signature.algorithm == ALGORITHM_RSA || a->public_key_size != 1 + 2 * SM2_SIZE ||
+	    a->public_key[0] != 0x04)
+		return;
+	a->public_key++;
+	a->public_key_size--;
+}
+
 /* The 2025 edition adds the key's length and the signature's type; else as HJ 1239. */
 enum verdict activation_decode(const struct frame *f, int64_t now, struct activation *ret)
 {
 	struct reader r = { f->unit, f->unit_size, false };
 	struct activation a = { 0 };
 	const bool edition_2025 = f->start == 0x24;
-	const uint8_t *chip, *key, *vin;
-	size_t key_size = 2 * SM2_SIZE;
+	const uint8_t *chip, *vin;
 	enum verdict verdict;
 
 	if (!edition_2025 && f->unit_size != ACTIVATION_SIZE)
 		return refused(f, VERDICT_BAD_UNIT);
 	reader_bytes(&r, WIRE_TIME_SIZE);
 	chip = reader_bytes(&r, sizeof(a.chip_id) - 1);
-	if (edition_2025)
-		key_size = reader_u16(&r);
-	key = reader_bytes(&r, key_size);
+	a.public_key_size = edition_2025 ? reader_u16(&r) : 2 * SM2_SIZE;
+	a.public_key = reader_bytes(&r, a.public_key_size);
 	vin = reader_bytes(&r, VIN_SIZE);
 	a.signature.bytes = f->unit;
 	a.signature.size = f->unit_size - r.left;
-	a.signature.algorithm = ALGORITHM_SM2;
-	if (edition_2025)
-		reader_u8(&r);
-	if (!read_signature(&r, edition_2025 ? 2 : 1, &a))
+	a.signature.algorithm = edition_2025 ? signature_type_2025(reader_u8(&r)) : ALGORITHM_SM2;
+	if (!read_signature(&r, edition_2025 ? 2 : 1, &a) ||
+	    a.signature.algorithm == ALGORITHM_NONE)
 		return refused(f, VERDICT_BAD_UNIT);
 	if ((verdict = start_time(f, now, &a.at)) != VERDICT_ACCEPTED)
 		return verdict;
 	copy_text(a.chip_id, chip, sizeof(a.chip_id) - 1);
 	copy_text(a.vin, vin, VIN_SIZE);
-	a.public_key = key;
-	a.public_key_size = key_size;
+	take_off_mark(&a);
 	*ret = a;
 	return VERDICT_ACCEPTED;
 }

@@ -103,9 +103,8 @@ static bool take_signature(struct walk *w, bool at_end)
 /* FF, algorithm 1..3, length 2, R, length 2, S, and nothing behind. */
 static bool take_signature_2025(struct walk *w, struct reader r)
 {
-	static const enum algorithm algorithms[] = { ALGORITHM_NONE, ALGORITHM_SM2, ALGORITHM_RSA,
-						     ALGORITHM_P256 };
-	uint8_t mark = reader_u8(&r), algorithm = reader_u8(&r);
+	const uint8_t mark = reader_u8(&r);
+	const enum algorithm algorithm = signature_type_2025(reader_u8(&r));
 	size_t r_size, s_size;
 	const uint8_t *r_bytes, *s_bytes;
 
@@ -113,9 +112,9 @@ static bool take_signature_2025(struct walk *w, struct reader r)
 	r_bytes = reader_bytes(&r, r_size);
 	s_size = reader_u16(&r);
 	s_bytes = reader_bytes(&r, s_size);
-	if (r.failed || r.left > 0 || mark != SIGNATURE_2025 || algorithm < 1 || algorithm > 3)
+	if (r.failed || r.left > 0 || mark != SIGNATURE_2025 || algorithm == ALGORITHM_NONE)
 		return false;
-	w->ret->signature = (struct unit_signature){ .algorithm = algorithms[algorithm],
+	w->ret->signature = (struct unit_signature){ .algorithm = algorithm,
 						     .r = r_bytes,
 						     .s = s_bytes,
 						     .r_size = r_size,

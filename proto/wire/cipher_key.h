@@ -1,0 +1,31 @@
+/*
+ * cipher_key.h - what a cipher key is made of.  Inside proto/wire/cipher*.c only.
+ */
+#ifndef PROTO_WIRE_CIPHER_KEY_H
+#define PROTO_WIRE_CIPHER_KEY_H
+
+#include <openssl/evp.h>
+
+#include "proto/wire/cipher.h"
+
+enum { CIPHER_BLOCK = 16 };
+
+/* Written once, when it is made: so any number of threads may read it. */
+struct cipher_key {
+	enum algorithm algorithm;
+	enum cipher_mode mode; /* never DEFAULT */
+	EVP_PKEY *pair;	       /* SM2, RSA */
+	EVP_CIPHER *cipher;    /* SM4, AES128 */
+	uint8_t key[CIPHER_BLOCK], iv[CIPHER_BLOCK];
+};
+
+enum cipher_result cipher_sm2_open(const struct cipher_key *k, const uint8_t *in, size_t size,
+				   uint8_t *out, size_t *ret_size);
+enum cipher_result cipher_sm2_seal(const struct cipher_key *k, const uint8_t *in, size_t size,
+				   uint8_t *out, size_t max, size_t *ret_size);
+enum cipher_result cipher_rsa_open(const struct cipher_key *k, const uint8_t *in, size_t size,
+				   uint8_t *out, size_t *ret_size);
+enum cipher_result cipher_rsa_seal(const struct cipher_key *k, const uint8_t *in, size_t size,
+				   uint8_t *out, size_t max, size_t *ret_size);
+
+#endif
