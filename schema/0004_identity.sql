@@ -61,7 +61,8 @@ CREATE TABLE terminal_key (
 );
 CREATE INDEX terminal_key_vehicle ON terminal_key (vehicle_id);
 CREATE INDEX terminal_key_public ON terminal_key USING hash (public_key);
-CREATE UNIQUE INDEX terminal_key_chip ON terminal_key (chip_id) WHERE purpose = 'sign' AND state = 'active';
+-- A key that ends may still be good beside the one that takes its place in the same chip (tools/keys rotate).
+CREATE UNIQUE INDEX terminal_key_chip ON terminal_key (chip_id) WHERE purpose = 'sign' AND state = 'active' AND valid_to IS NULL;
 CREATE UNIQUE INDEX terminal_key_once ON terminal_key (vehicle_id, public_key) WHERE purpose = 'sign' AND state <> 'revoked';
 
 CREATE TABLE certificate (
