@@ -5,7 +5,7 @@
 #include "gateway/base/log.h"
 #include "gateway/store/thread.h"
 
-enum { SCHEMA_NEEDED = 2 };
+enum { SCHEMA_NEEDED = 4 };
 
 static const char settings[] =
 	"SET synchronous_commit = on; SET client_encoding = 'UTF8'; SET client_min_messages = "

@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include "proto/record/pack.h"
-#include "record.pb-c.h"
+#include "proto/record/record.h"
+#include "proto/wire/signature.h"
+
+enum { PEER_SIZE = 18 }; /* address and port */
 
 static void *record_alloc(void *arena, size_t size)
 {
@@ -82,6 +85,22 @@ static void blocks_take(struct batch *b, struct item *item)
 	item->parts = arena_alloc(&b->arena, count);
 }
 
+/* What decoding says of a signature is what can be said without a key; the gateway had one. */
+static unsigned signature_quirks(unsigned quirks, unsigned check)
+{
+	switch (check) {
+	case SIGNATURE_VALID:
+		return quirks & ~(unsigned)(QUIRK_UNSIGNED | QUIRK_SIGNATURE_UNCHECKED);
+	case SIGNATURE_SKIPPED:
+		return (quirks & ~(unsigned)QUIRK_SIGNATURE_UNCHECKED) | QUIRK_SIGNATURE_SKIPPED;
+	case SIGNATURE_NO_KEY:
+	case SIGNATURE_UNDEFINED:
+		return quirks | QUIRK_SIGNATURE_UNCHECKED;
+	default:
+		return quirks;
+	}
+}
+
 static void report_take(struct batch *b, struct item *item, const struct frame *f,
 			const Haulgate__FrameRecord *record, int64_t now)
 {
@@ -93,7 +112,12 @@ static void report_take(struct batch *b, struct item *item, const struct frame *
 		refuse(item, verdict_name(verdict));
 		return;
 	}
-	item->quirks = (record->quirks & ~(unsigned)QUIRK_CLOCK) | b->report.quirks;
+	item->quirks = signature_quirks(
+		(record->quirks & ~(unsigned)QUIRK_CLOCK) | b->report.quirks, record->signature);
+	if (item->credential == 0 && record->signature == SIGNATURE_SKIPPED)
+		item->sender = SENDER_UNCHECKED;
+	item->supplement = f->command == COMMAND_SUPPLEMENT;
+	item->sent_at = b->report.at;
 	item->layout = (uint8_t)b->report.layout;
 	item->protocol = (uint8_t)b->report.protocol;
 	blocks_take(b, item);
@@ -163,19 +187,38 @@ static enum verdict tamper_alarm_take(struct batch *b, struct item *item, const 
 	return verdict;
 }
 
+void item_outcome(struct batch *b, struct item *item, const char *outcome)
+{
+	char chip[sizeof(item->offer->chip_id)], text[40], detail[120];
+
+	plain_text(chip, sizeof(chip), item->offer->chip_id);
+	plain_text(text, sizeof(text), outcome);
+	snprintf(detail, sizeof(detail), "{\"chip_id\":\"%s\",\"outcome\":\"%s\"}", chip, text);
+	item->detail = text_copy(b, detail);
+}
+
 static enum verdict activation_take(struct batch *b, struct item *item, const struct frame *f,
-				    int64_t now)
+				    const Haulgate__FrameRecord *record, int64_t now)
 {
 	struct activation activation;
 	const enum verdict verdict = activation_decode(f, now, &activation);
-	char chip[sizeof(activation.chip_id)], detail[80];
+	struct key_offer *offer;
 
 	if (verdict != VERDICT_ACCEPTED)
 		return verdict;
+	if (strcmp(activation.vin, f->vin) != 0)
+		return VERDICT_VIN_MISMATCH;
 	event_take(item, "activation", activation.at, 0);
-	plain_text(chip, sizeof(chip), activation.chip_id);
-	snprintf(detail, sizeof(detail), "{\"chip_id\":\"%s\"}", chip);
-	item->detail = text_copy(b, detail);
+	item->offer = offer = arena_alloc(&b->arena, sizeof(*offer));
+	*offer = (struct key_offer){
+		.proved = record->signature == SIGNATURE_VALID,
+		.public_key = activation.public_key,
+		.public_key_size = activation.public_key_size,
+		.algorithm = algorithm_text(activation.signature.algorithm),
+		.state = (record->quirks & QUIRK_ACTIVATION_PENDING) != 0 ? "pending" : "active",
+	};
+	memcpy(offer->chip_id, activation.chip_id, sizeof(offer->chip_id));
+	item_outcome(b, item, "unverified");
 	return verdict;
 }
 
@@ -199,7 +242,7 @@ static void accepted_take(struct batch *b, struct item *item, const struct frame
 		verdict = tamper_alarm_take(b, item, f, now);
 		break;
 	case MEANING_ACTIVATION:
-		verdict = activation_take(b, item, f, now);
+		verdict = activation_take(b, item, f, record, now);
 		break;
 	default:
 		break; /* leaves no trace in the database; the spool has it */
@@ -242,7 +285,6 @@ void batch_add(struct batch *b, const struct spool_record *record)
 		haulgate__frame_record__unpack(&allocator, record->size, record->payload);
 	struct frame f = { 0 };
 	enum scan scan;
-	size_t used;
 
 	if (r == NULL) {
 		uint8_t *copy = arena_alloc(&b->arena, record->size);
@@ -255,11 +297,14 @@ void batch_add(struct batch *b, const struct spool_record *record)
 	item->received_ns = (int64_t)r->received_at_ns;
 	item->raw = r->raw.data != NULL ? r->raw.data : (const uint8_t *)"";
 	item->raw_size = r->raw.len;
-	scan = frame_scan(r->raw.data, r->raw.len, FRAME_UNIT_MAX, &f, &used);
+	item->credential = item->sender = r->credential;
+	if (r->peer.len == PEER_SIZE)
+		item->peer = r->peer.data;
+	scan = record_frame(r, &f);
 	plain_text(item->vin, sizeof(item->vin), f.vin);
 	if (r->verdict != VERDICT_ACCEPTED) {
 		refuse(item, verdict_name(r->verdict));
-	} else if (scan != SCAN_FRAME || used != r->raw.len) {
+	} else if (scan != SCAN_FRAME) {
 		refuse(item, "bad_record");
 	} else if (!vin_storable(item->vin)) {
 		refuse(item, verdict_name(VERDICT_VIN_MALFORMED));

@@ -8,6 +8,7 @@
 #ifndef GATEWAY_STORE_BATCH_H
 #define GATEWAY_STORE_BATCH_H
 
+#include "gateway/identity/identity.h"
 #include "gateway/spool/spool.h"
 #include "gateway/store/arena.h"
 #include "gateway/store/registry.h"
@@ -23,6 +24,25 @@ enum item_kind {
 
 /* What became of a block; anything but KEEP is not stored again. */
 enum fate { FATE_KEEP, FATE_DUPLICATE, FATE_CONFLICT };
+
+/*
+ * Who told a sample: a credential, 0 = nothing was proved, or this: there is a signature that the
+ * policy left unchecked, so that it may be anybody's.
+ */
+#define SENDER_UNCHECKED UINT64_MAX
+
+/*
+ * The key that an activation brings.  Proved: it signed its own activation; what was accepted
+ * before anybody looked stays an event.
+ */
+struct key_offer {
+	bool proved;
+	char chip_id[17];
+	const uint8_t *public_key;
+	size_t public_key_size;
+	const char *algorithm; /* terminal_key.algorithm */
+	const char *state;     /* that the gateway has answered: active or pending */
+};
 
 struct day;
 
@@ -41,6 +61,8 @@ struct item {
 	size_t raw_size;
 	char vin[VIN_SIZE + 1]; /* as claimed; "" when there was no header */
 	struct vehicle *vehicle;
+	uint64_t credential, sender; /* what was proved; who it may be */
+	const uint8_t *peer;	     /* address, 16 bytes; NULL: not told */
 
 	/* report */
 	unsigned quirks;
@@ -51,12 +73,20 @@ struct item {
 	uint8_t *parts;		  /* of each block: track.part of a row that begins with it */
 	uint32_t count;
 	bool conflict; /* a block of this frame had other content than one stored before */
+	bool supplement;
+	int64_t sent_at; /* the unit's own time */
+
+	/* Its samples that somebody else has told before: how many, the first, and who. */
+	uint32_t replayed;
+	int64_t replayed_at;
+	uint64_t replayed_sender;
 
 	/* event; iccid also of reports' terminals: "" = not told */
 	const char *event; /* terminal_event.kind */
 	int64_t at;
 	int32_t serial;
-	const char *detail; /* JSON, or NULL */
+	const char *detail;	       /* JSON, or NULL */
+	const struct key_offer *offer; /* of an activation; else NULL */
 	char iccid[ICCID_TEXT_SIZE];
 
 	/* refused */
@@ -81,6 +111,9 @@ void batch_add(struct batch *b, const struct spool_record *record);
 bool batch_full(const struct batch *b, size_t frames);
 void batch_clear(struct batch *b);
 void batch_release(struct batch *b);
+
+/* What became of the key that an activation offers, into its detail. */
+void item_outcome(struct batch *b, struct item *item, const char *outcome);
 
 /* Sets kind and reason of an item that the database refused; the texts are copied. */
 void item_poison(struct batch *b, struct item *item, const char *sqlstate, const char *message);

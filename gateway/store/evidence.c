@@ -18,6 +18,11 @@ static void record_free(void *arena, void *p)
 	(void)p;
 }
 
+static bool layout_signs(unsigned layout)
+{
+	return layout == LAYOUT_C || layout == LAYOUT_B_SIGNED || layout == LAYOUT_EV_2025;
+}
+
 static int frames_find(struct loader *l, const struct proof *proofs, size_t n, PGresult **ret)
 {
 	int64_t from = INT64_MAX, to = INT64_MIN;
@@ -45,34 +50,88 @@ static int frames_find(struct loader *l, const struct proof *proofs, size_t n, P
 	return *ret != NULL ? 0 : -1;
 }
 
+static void id_column(struct rows *rows, uint64_t id)
+{
+	if (id != 0)
+		rows_int(rows, (int64_t)id);
+	else
+		rows_null(rows);
+}
+
+/* Columns of frames_find(): number of the proof, at, position, received_at. */
+static int frame_row(struct loader *l, const struct proof *proof, const PGresult *r, int row,
+		     const Haulgate__FrameRecord *record)
+{
+	const struct vehicle *v = proof->day->vehicle;
+	const struct checked checked = loader_check_signature(l, v->vin, record);
+
+	if (checked.signature == SIGNATURE_INVALID && loader_doubt(l, v, record) < 0)
+		return -1;
+	rows_int(&l->rows, proof->day->vehicle_id);
+	rows_day(&l->rows, proof->day->number);
+	rows_text(&l->rows, rule_definitions[proof->rule].id);
+	rows_ns(&l->rows, result_time_ns(r, row, 1));
+	rows_int(&l->rows, result_i64(r, row, 2));
+	rows_ns(&l->rows, result_time_ns(r, row, 3));
+	rows_bytes(&l->rows, record->raw.data, record->raw.len);
+	if (record->unit.len > 0)
+		rows_bytes(&l->rows, record->unit.data, record->unit.len);
+	else
+		rows_null(&l->rows);
+	rows_int(&l->rows, checked.signature);
+	id_column(&l->rows, checked.key);
+	id_column(&l->rows, record->credential);
+	return 0;
+}
+
 /* One frame into l->rows.  One that the spool no longer has is left out: that is logged, not fatal.
  */
-static size_t frame_row(struct loader *l, const struct proof *proof, const PGresult *r, int row)
+static int frame_take(struct loader *l, const struct proof *proof, const PGresult *r, int row,
+		      size_t *bytes)
 {
 	ProtobufCAllocator allocator = { record_alloc, record_free, &l->scratch };
 	const uint64_t position = (uint64_t)result_i64(r, row, 2);
 	const Haulgate__FrameRecord *frame = NULL;
 	struct spool_record record;
 	struct error err = { .text = "record cannot be read" };
-	size_t size = 0;
+	int rc = 0;
 
 	if (l->evidence != NULL && spool_fetch(l->evidence, position, &record, &err) >= 0)
 		frame = haulgate__frame_record__unpack(&allocator, record.size, record.payload);
 	if (frame != NULL && frame->raw.len > 0) {
-		rows_int(&l->rows, proof->day->vehicle_id);
-		rows_day(&l->rows, proof->day->number);
-		rows_text(&l->rows, rule_definitions[proof->rule].id);
-		rows_ns(&l->rows, result_time_ns(r, row, 1));
-		rows_int(&l->rows, (int64_t)position);
-		rows_ns(&l->rows, result_time_ns(r, row, 3));
-		rows_bytes(&l->rows, frame->raw.data, frame->raw.len);
-		size = frame->raw.len;
+		rc = frame_row(l, proof, r, row, frame);
+		*bytes += frame->raw.len + frame->unit.len;
 	} else {
 		log_line(LOG_ERROR, "evidence frame is not in the spool position=%llu error=%s",
 			 (unsigned long long)position, err.text);
 	}
 	arena_clear(&l->scratch);
-	return size;
+	return rc;
+}
+
+/*
+ * Says in each finding what the signatures of its frames are worth.  Only of terminals that sign:
+ * for the others there is nothing to say.
+ */
+static int signatures_tell(struct loader *l, const struct proof *proofs, size_t n)
+{
+	struct params p = { 0 };
+
+	rows_start(&l->rows, "iDt");
+	for (size_t i = 0; i < n; i++) {
+		const struct day *day = proofs[i].day;
+
+		if (!layout_signs(day->vehicle->layout))
+			continue;
+		rows_int(&l->rows, day->vehicle_id);
+		rows_day(&l->rows, day->number);
+		rows_text(&l->rows, rule_definitions[proofs[i].rule].id);
+	}
+	if (l->rows.count == 0)
+		return 0;
+	rows_params(&l->rows, &p);
+	param_i32(&p, EVIDENCE_BEFORE_S);
+	return pg_rows(&l->pg, SQL_FINDING_SIGNATURES, &p) < 0 ? -1 : 0;
 }
 
 int loader_evidence(struct loader *l, const struct proof *proofs, size_t n)
@@ -88,9 +147,10 @@ int loader_evidence(struct loader *l, const struct proof *proofs, size_t n)
 		struct params p = { 0 };
 		size_t bytes = 0;
 
-		rows_start(&l->rows, "iDtTiTy");
+		rows_start(&l->rows, "iDtTiTyyhii");
 		for (; i < PQntuples(r) && bytes < RAW_AT_ONCE; i++)
-			bytes += frame_row(l, &proofs[result_i64(r, i, 0) - 1], r, i);
+			if (frame_take(l, &proofs[result_i64(r, i, 0) - 1], r, i, &bytes) < 0)
+				goto out;
 		if (l->rows.count == 0)
 			continue;
 		param_i16(&p, (int16_t)l->gateway_id);
@@ -98,7 +158,7 @@ int loader_evidence(struct loader *l, const struct proof *proofs, size_t n)
 		if (pg_rows(&l->pg, SQL_EVIDENCE_INSERT, &p) < 0)
 			goto out;
 	}
-	rc = 0;
+	rc = signatures_tell(l, proofs, n);
 out:
 	PQclear(r);
 	return rc;

@@ -22,6 +22,7 @@ struct entry {
 	uint8_t part; /* stored: that of the row that begins in this second, else 0 */
 	const struct block *block;
 	struct segment *segment; /* NULL: stored */
+	uint64_t sender;	 /* stored: of its row */
 	uint32_t index;		 /* in the segment's item */
 };
 
@@ -70,11 +71,12 @@ static void sort(struct entry *entries, size_t n)
 		}
 }
 
-/* Columns: ordinal, at, part, samples. */
+/* Columns: ordinal, at, part, samples, sender. */
 static void row_add(struct merge *m, const PGresult *r)
 {
 	struct loader *l = m->l;
 	const int64_t base = result_time_ns(r, 0, 1) / 1000000000;
+	const uint64_t sender = (uint64_t)result_i64(r, 0, 4);
 	size_t size, n = 0;
 	const uint8_t *packed = result_bytes(r, 0, 3, &size);
 	struct block *blocks;
@@ -95,6 +97,7 @@ static void row_add(struct merge *m, const PGresult *r)
 		blocks[n].body = memcpy(arena_alloc(&l->scratch, b->size), b->body, b->size);
 		e = entry_add(m, &blocks[n++]);
 		e->part = b->at == base ? (uint8_t)result_i16(r, 0, 2) : 0;
+		e->sender = sender;
 	}
 }
 
@@ -109,6 +112,25 @@ static void segments_add(struct merge *m)
 		}
 }
 
+/*
+ * The same sample from somebody else: from another credential, or with one where there was none or
+ * none where there was one.
+ */
+static void replay_note(const struct entry *first, const struct entry *later)
+{
+	struct item *item = later->segment->item;
+	const uint64_t sender =
+		first->segment != NULL ? first->segment->item->sender : first->sender;
+
+	if (sender == item->sender || sender == SENDER_UNCHECKED ||
+	    item->sender == SENDER_UNCHECKED)
+		return;
+	if (item->replayed++ == 0 || later->at < item->replayed_at) {
+		item->replayed_at = later->at;
+		item->replayed_sender = sender;
+	}
+}
+
 static void fate_set(struct loader *l, const struct entry *first, const struct entry *later)
 {
 	const struct block *a = first->block, *b = later->block;
@@ -119,6 +141,7 @@ static void fate_set(struct loader *l, const struct entry *first, const struct e
 	item = later->segment->item;
 	if (a->size == b->size && memcmp(a->body, b->body, a->size) == 0) {
 		item->fates[later->index] = FATE_DUPLICATE;
+		replay_note(first, later);
 	} else {
 		item->fates[later->index] = FATE_CONFLICT;
 		item->conflict = true;

@@ -131,8 +131,9 @@ static uint64_t position_after(const struct loader *l, size_t from, size_t to)
 static int write_all(struct loader *l, size_t from, size_t to, bool checkpoint)
 {
 	if (loader_place(l, from, to) < 0 || loader_track(l, from, to) < 0 ||
-	    loader_obd(l, from, to) < 0 || loader_events(l, from, to) < 0 ||
-	    loader_quarantine(l, from, to) < 0)
+	    loader_obd(l, from, to) < 0 || loader_activations(l, from, to) < 0 ||
+	    loader_events(l, from, to) < 0 || loader_replays(l, from, to) < 0 ||
+	    loader_platform_days(l, from, to) < 0 || loader_quarantine(l, from, to) < 0)
 		return -1;
 	loader_terminals(l, from, to);
 	if (checkpoint && loader_checkpoint_prepare(l) < 0)
@@ -173,6 +174,7 @@ void loader_committed(struct loader *l, size_t from, size_t to, bool checkpoint)
 	loader_count(l, METRIC_store_frames_total, (int64_t)t->frames);
 	loader_count(l, METRIC_store_samples_total, (int64_t)t->samples);
 	loader_count(l, METRIC_store_duplicate_samples_total, (int64_t)t->duplicates);
+	loader_count(l, METRIC_replays_total, (int64_t)t->replays);
 	loader_count(l, METRIC_store_quarantined_total, (int64_t)t->quarantined);
 	loader_count(l, METRIC_assess_days_reassessed_total, (int64_t)t->reassessed);
 	loader_count(l, METRIC_assess_findings_total, (int64_t)t->findings);

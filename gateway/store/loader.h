@@ -8,6 +8,7 @@
 #define GATEWAY_STORE_LOADER_H
 
 #include "gateway/store/days.h"
+#include "record.pb-c.h"
 
 enum { SPAN_MAX_S = 3600, EVIDENCE_MAX = 400, EVIDENCE_BEFORE_S = 60 };
 
@@ -20,6 +21,7 @@ struct loader {
 	struct batch batch;
 	struct spool_reader *evidence;	/* fetches frames by position */
 	struct metrics_thread *metrics; /* may be NULL */
+	struct identities *identities;	/* may be NULL: nothing is checked again */
 
 	uint64_t position;   /* committed: everything before it is stored */
 	bool position_known; /* the database has a row for us */
@@ -39,7 +41,7 @@ struct loader {
 
 	/* Counted during a run, added to the metrics when it is committed. */
 	struct tally {
-		size_t frames, samples, duplicates, quarantined, reassessed, findings;
+		size_t frames, samples, duplicates, replays, quarantined, reassessed, findings;
 	} tally;
 };
 
@@ -84,6 +86,11 @@ int loader_events(struct loader *l, size_t from, size_t to);
 int loader_quarantine(struct loader *l, size_t from, size_t to);
 void loader_terminals(struct loader *l, size_t from, size_t to);
 
+/* sender.c: what comes of knowing who sent a record. */
+int loader_activations(struct loader *l, size_t from, size_t to);
+int loader_replays(struct loader *l, size_t from, size_t to);
+int loader_platform_days(struct loader *l, size_t from, size_t to);
+
 /* finding.c: the findings of the touched days that have changed, and their evidence. */
 int loader_findings(struct loader *l);
 
@@ -95,6 +102,16 @@ struct proof {
 	bool fresh; /* a new revision: also frames older than the youngest kept */
 };
 int loader_evidence(struct loader *l, const struct proof *proofs, size_t n);
+
+/* verify.c: what is known of the signature of a frame that proves something; one that the policy
+ * left unchecked is checked now.  _doubt marks the vehicle of a bad one. */
+struct checked {
+	unsigned signature; /* enum signature_check */
+	uint64_t key;	    /* terminal_key.id */
+};
+struct checked loader_check_signature(struct loader *l, const char *vin,
+				      const Haulgate__FrameRecord *record);
+int loader_doubt(struct loader *l, const struct vehicle *v, const Haulgate__FrameRecord *record);
 
 /* checkpoint.c: roll-ups, passages and snapshots of the dirty days.  _prepare folds those again
  * that are not resident or that another gateway has touched; it comes before the findings. */

@@ -87,6 +87,7 @@ static void split_all(struct loader *l, size_t from, size_t to)
 		memset(item->fates, FATE_KEEP, item->count);
 		memset(item->parts, 0, item->count);
 		item->quirks &= ~(unsigned)QUIRK_LATE;
+		item->replayed = 0;
 		if (item_assessed(item))
 			split_by_day(l, item);
 	}

@@ -3,7 +3,7 @@
 
 #define TRACK_COLUMNS                                                                              \
 	"vehicle_id, at, part, received_at, position, gateway_id, sample_count, span_s, quirks, "  \
-	"lon_e6, lat_e6, speed_kmh, nox_ppm, nox_mg, dpf_dp_kpa, reagent_pct, samples"
+	"lon_e6, lat_e6, speed_kmh, nox_ppm, nox_mg, dpf_dp_kpa, reagent_pct, samples, credential"
 
 const char sql_copy_track[] = "COPY track (" TRACK_COLUMNS ") FROM STDIN (FORMAT binary)";
 const char sql_copy_stage[] =
@@ -62,13 +62,17 @@ const char *const sql_text[SQL_COUNT] = {
 	/*
 	 * The rows of some vehicles that reach into the range of each.  $4, $5: bounds over all, $4
 	 * minus the longest span of a row, so that few partitions are opened.  One index scan for
-	 * each vehicle, in the order of the array: nothing is sorted or gathered.
+	 * each vehicle, in the order of the array: nothing is sorted or gathered.  sender: as in
+	 * struct item; 512 is the quirk signature_skipped.
 	 */
 	[SQL_DAY_ROWS] =
-		"SELECT q.n, t.at, t.part, t.samples FROM unnest($1::bigint[], $2::timestamptz[], "
+		"SELECT q.n, t.at, t.part, t.samples, t.sender FROM unnest($1::bigint[], "
+		"$2::timestamptz[], "
 		"$3::timestamptz[]) WITH ORDINALITY q(vehicle_id, from_at, to_at, n) CROSS JOIN "
 		"LATERAL ("
-		"SELECT at, part, samples FROM track t WHERE t.vehicle_id = q.vehicle_id "
+		"SELECT at, part, samples, CASE WHEN credential IS NULL AND quirks & 512 <> 0 "
+		"THEN -1 ELSE coalesce(credential, 0) END AS sender "
+		"FROM track t WHERE t.vehicle_id = q.vehicle_id "
 		"AND t.at >= $4::timestamptz AND t.at <= $5::timestamptz "
 		"AND t.at >= q.from_at - interval '3600 s' AND t.at <= q.to_at AND t.quirks & 32 = "
 		"0 "
@@ -121,6 +125,43 @@ const char *const sql_text[SQL_COUNT] = {
 		"$5::integer[], $6::text[], $7::timestamptz[], $8::bigint[]) "
 		"AS u(vehicle_id, at, kind, serial, detail, received_at, position) ON CONFLICT DO "
 		"NOTHING",
+	[SQL_ACTIVATION] =
+		"SELECT activation_take(u.vehicle_id, u.chip_id, u.public_key, u.algorithm, u.at, "
+		"u.state) FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::text[], "
+		"$5::timestamptz[], $6::text[]) WITH ORDINALITY "
+		"AS u(vehicle_id, chip_id, public_key, algorithm, at, state, n) ORDER BY u.n",
+	[SQL_REPLAY] =
+		"INSERT INTO replay (gateway_id, vehicle_id, at, position, received_at, samples, "
+		"credential, first_credential, peer) SELECT $1::smallint, u.vehicle_id, u.at, "
+		"u.position, u.received_at, u.samples, u.credential, u.first_credential, "
+		"u.peer::inet FROM unnest($2::bigint[], $3::timestamptz[], $4::bigint[], "
+		"$5::timestamptz[], $6::integer[], $7::bigint[], $8::bigint[], $9::text[]) "
+		"AS u(vehicle_id, at, position, received_at, samples, credential, "
+		"first_credential, peer) ON CONFLICT DO NOTHING",
+	/* In the order of the key, so that two gateways never wait for each other in a circle. */
+	[SQL_PLATFORM_DAY] =
+		"INSERT INTO platform_day AS d (platform_id, vehicle_id, day, frames, supplements, "
+		"duplicates, refused, serials, first_serial, last_serial, delay_ms_sum, "
+		"delay_ms_max, delay_frames) SELECT platform_id, vehicle_id, day, sum(frames), "
+		"sum(supplements), sum(duplicates), sum(refused), sum(serials), "
+		"min(first_serial), max(last_serial), coalesce(sum(delay_ms), 0), "
+		"coalesce(max(delay_ms), 0), count(delay_ms) FROM "
+		"unnest($1::integer[], $2::bigint[], $3::date[], $4::integer[], $5::integer[], "
+		"$6::integer[], $7::integer[], $8::integer[], $9::integer[], $10::integer[], "
+		"$11::bigint[]) AS u(platform_id, vehicle_id, day, frames, supplements, "
+		"duplicates, refused, serials, first_serial, last_serial, delay_ms) "
+		"GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 "
+		"ON CONFLICT (platform_id, vehicle_id, day) DO UPDATE SET "
+		"frames = d.frames + excluded.frames, "
+		"supplements = d.supplements + excluded.supplements, "
+		"duplicates = d.duplicates + excluded.duplicates, "
+		"refused = d.refused + excluded.refused, "
+		"serials = d.serials + excluded.serials, "
+		"first_serial = LEAST(d.first_serial, excluded.first_serial), "
+		"last_serial = GREATEST(d.last_serial, excluded.last_serial), "
+		"delay_ms_sum = d.delay_ms_sum + excluded.delay_ms_sum, "
+		"delay_ms_max = GREATEST(d.delay_ms_max, excluded.delay_ms_max), "
+		"delay_frames = d.delay_frames + excluded.delay_frames",
 	[SQL_QUARANTINE] =
 		"INSERT INTO quarantine (gateway_id, position, reason, vin, received_at, sqlstate, "
 		"message, "
@@ -185,9 +226,26 @@ const char *const sql_text[SQL_COUNT] = {
 	[SQL_EVIDENCE_INSERT] =
 		"INSERT INTO evidence (gateway_id, vehicle_id, day, rule_id, at, position, "
 		"received_at, "
-		"raw) SELECT $1::smallint, u.* FROM unnest($2::bigint[], $3::date[], $4::text[], "
-		"$5::timestamptz[], $6::bigint[], $7::timestamptz[], $8::bytea[]) u "
-		"ON CONFLICT DO NOTHING",
+		"raw, unit, signature, key_id, credential) SELECT $1::smallint, u.* FROM "
+		"unnest($2::bigint[], $3::date[], $4::text[], $5::timestamptz[], $6::bigint[], "
+		"$7::timestamptz[], $8::bytea[], $9::bytea[], $10::smallint[], $11::bigint[], "
+		"$12::bigint[]) u ON CONFLICT DO NOTHING",
+	/* Numbers as in proto/wire/signature.h; NULL: written before there were any. */
+	[SQL_FINDING_SIGNATURES] =
+		"UPDATE finding f SET measured = f.measured || jsonb_build_object('signatures', "
+		"(SELECT jsonb_build_object("
+		"'valid', count(*) FILTER (WHERE e.signature = 1), "
+		"'invalid', count(*) FILTER (WHERE e.signature = 2), "
+		"'unsigned', count(*) FILTER (WHERE e.signature = 0), "
+		"'unchecked', count(*) FILTER (WHERE coalesce(e.signature, 3) > 2)) "
+		"FROM evidence e WHERE (e.vehicle_id, e.day, e.rule_id) = "
+		"(f.vehicle_id, f.day, f.rule_id) "
+		"AND e.at >= f.from_at - $4::integer * interval '1 s' AND e.at <= f.to_at)) "
+		"FROM unnest($1::bigint[], $2::date[], $3::text[]) AS u(vehicle_id, day, rule_id) "
+		"WHERE (f.vehicle_id, f.day, f.rule_id) = (u.vehicle_id, u.day, u.rule_id) "
+		"AND f.state <> 'superseded'",
+	[SQL_SIGNATURE_DOUBTED] = "UPDATE vehicle SET signature_doubted_at = $2::timestamptz "
+				  "WHERE id = $1::bigint AND signature_doubted_at IS NULL",
 
 	/* Vehicle-days that another gateway has assessed since we did. */
 	[SQL_DAY_FOREIGN] =

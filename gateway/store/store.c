@@ -392,6 +392,7 @@ int store_open(const struct store_options *options, struct store **ret, struct e
 	store_reload(s, c);
 	loader_init(&s->loader, (unsigned)c->gateway_id, (size_t)c->assess_vehicles);
 	s->loader.metrics = options->metrics;
+	s->loader.identities = options->identities;
 	s->loader.fold_budget = options->fold_budget > 0 ? options->fold_budget : FOLD_BUDGET;
 	s->loader.pg.deadline_ns = &s->deadline_ns;
 	checkpoint_next(s);

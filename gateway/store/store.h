@@ -19,6 +19,7 @@
 #include "proto/wire/unit.h"
 
 struct store;
+struct identities;
 
 struct store_options {
 	const struct config *config; /* must outlive the store; reload: store_reload() */
@@ -29,6 +30,8 @@ struct store_options {
 	 */
 	void (*committed)(uint64_t position, void *arg);
 	void *arg;
+	/* Keys for signatures that prove a finding; may be NULL; must outlive the store. */
+	struct identities *identities;
 	/* Samples of late days that one transaction folds again; those of the days beyond it wait
 	 * for the next checkpoint.  0: the default. */
 	size_t fold_budget;

@@ -11,7 +11,7 @@
 #include "gateway/store/loader.h"
 #include "proto/record/pack.h"
 
-enum { TRACK_COLUMNS = 17, COPY_CHUNK = 128 * 1024, CLOCK_PARTS = 32767 };
+enum { TRACK_COLUMNS = 18, COPY_CHUNK = 128 * 1024, CLOCK_PARTS = 32767 };
 
 /* Sums over the samples of a row. */
 struct measured {
@@ -115,6 +115,10 @@ static void row_tuple(struct buffer *out, unsigned gateway_id, const struct row 
 	column_f32(out, mean(m.dp, m.dps));
 	column_f32(out, m.reagent);
 	column_bytes(out, packed, size);
+	if (row->item->credential != 0)
+		column_i64(out, (int64_t)row->item->credential);
+	else
+		column_null(out);
 }
 
 static int row_write(struct loader *l, struct row *row)

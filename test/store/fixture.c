@@ -1,7 +1,6 @@
 #include "test/store/fixture.h"
 
 #include <endian.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,7 +14,6 @@
 
 #include "gateway/store/context.h"
 #include "proto/record/pack.h"
-#include "record.pb-c.h"
 
 static unsigned databases; /* made by this process */
 
@@ -316,56 +314,6 @@ struct bytes truck_login(unsigned truck, int64_t at, uint16_t serial)
 		unit_login(at, serial, "89860012345678901234", HEADER_V, unit, sizeof(unit));
 
 	return truck_unit(truck, COMMAND_LOGIN, unit, size);
-}
-
-struct waiter {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool done;
-	int status;
-};
-
-static void batch_done(struct spool_batch *b, int status, void *arg)
-{
-	struct waiter *w = arg;
-
-	(void)b;
-	pthread_mutex_lock(&w->lock);
-	w->done = true;
-	w->status = status;
-	pthread_cond_signal(&w->changed);
-	pthread_mutex_unlock(&w->lock);
-}
-
-void fixture_feed(struct fixture *f, const struct bytes *frame, int64_t received_at,
-		  enum verdict verdict)
-{
-	struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0 };
-	struct spool_batch b;
-	Haulgate__FrameRecord r = HAULGATE__FRAME_RECORD__INIT;
-	uint8_t *p, *raw = malloc(frame->size);
-
-	memcpy(raw, frame->bytes, frame->size);
-	r.received_at_ns = (uint64_t)received_at * 1000000000;
-	r.verdict = verdict;
-	r.layout = LAYOUT_A;
-	r.protocol = PROTOCOL_GB17691;
-	r.raw.len = frame->size;
-	r.raw.data = raw;
-	assert_int_equal(spool_batch_init(&b, 64 * 1024), 0);
-	b.done = batch_done;
-	b.arg = &w;
-	p = spool_batch_add(&b, haulgate__frame_record__get_packed_size(&r));
-	assert_non_null(p);
-	haulgate__frame_record__pack(&r, p);
-	assert_int_equal(spool_submit(f->spool, &b), 0);
-	pthread_mutex_lock(&w.lock);
-	while (!w.done)
-		pthread_cond_wait(&w.changed, &w.lock);
-	pthread_mutex_unlock(&w.lock);
-	assert_int_equal(w.status, 0);
-	spool_batch_release(&b);
-	free(raw);
 }
 
 void fixture_drive(struct fixture *f, unsigned truck, int64_t at, unsigned seconds)

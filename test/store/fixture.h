@@ -61,7 +61,8 @@ struct bytes truck_obd(unsigned truck, int64_t at, bool mil);
 struct bytes truck_login(unsigned truck, int64_t at, uint16_t serial);
 struct bytes truck_unit(unsigned truck, uint8_t command, const uint8_t *unit, size_t size);
 
-/* Makes the frame durable in the spool, received at that unix second. */
+/* Makes the frame durable in the spool, received at that unix second; test/store/records.h has
+ * more. */
 void fixture_feed(struct fixture *f, const struct bytes *frame, int64_t received_at,
 		  enum verdict verdict);
 

@@ -1,0 +1,470 @@
+/* Who sent a frame, and what proves it: from the record to the rows. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "test/store/records.h"
+
+enum { NOON = 12 * 3600, DRIVE_S = 1500, AT_S = 10 };
+#define NOON_AT (BASE_AT + NOON)
+
+static void assert_text(struct fixture *f, const char *sql, const char *expected)
+{
+	char *text = fixture_text(f, sql);
+
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+/* ---- opened units ---- */
+
+/* A drive of the violator, plain or as a terminal with a key sends it. */
+static void drive(struct fixture *f, bool encrypted)
+{
+	for (unsigned t = 0; t < DRIVE_S; t += AT_S) {
+		const struct bytes clear =
+			truck_report(VIOLATOR, COMMAND_REALTIME, NOON_AT + t, AT_S);
+		const struct bytes closed = truck_encrypted(&clear);
+		Haulgate__FrameRecord r = record_of(&clear, NOON_AT + t + AT_S + 1);
+
+		if (encrypted) {
+			r.raw.data = (uint8_t *)(uintptr_t)closed.bytes;
+			r.raw.len = closed.size;
+			record_opened(&r, &clear);
+		}
+		record_feed(f, &r);
+	}
+}
+
+/* Method: the same drive plain and encrypted; no key is anywhere near.  All that follows from it is
+ * the same, and the evidence has both the bytes that came and what was in them. */
+static void test_opened_units_are_read(void **state)
+{
+	struct fixture f;
+	char *plain, *opened;
+
+	(void)state;
+	fixture_open(&f);
+	drive(&f, false);
+	fixture_store_all(&f);
+	plain = fixture_derived(&f);
+	assert_int_equal(fixture_number(&f, "SELECT count(unit) FROM evidence"), 0);
+	fixture_close(&f);
+
+	fixture_open(&f);
+	drive(&f, true);
+	fixture_store_all(&f);
+	opened = fixture_derived(&f);
+	assert_string_equal(opened, plain);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM quarantine"), 0);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track WHERE quirks <> 0"), 0);
+	assert_true(fixture_number(&f, "SELECT count(*) FROM evidence") > 10);
+	assert_int_equal(
+		fixture_number(&f, "SELECT count(*) FROM evidence WHERE get_byte(raw, 21) = 3 AND "
+				   "octet_length(raw) = octet_length(unit) + 16 + 25 AND "
+				   "get_byte(unit, 0) = 26 AND signature = 0"),
+		fixture_number(&f, "SELECT count(*) FROM evidence"));
+	free(plain);
+	free(opened);
+	fixture_close(&f);
+}
+
+/* Method: an encrypted frame that nobody could open, whole in quarantine. */
+static void test_closed_units_stay_whole(void **state)
+{
+	const struct bytes clear = truck_report(1, COMMAND_REALTIME, NOON_AT, AT_S),
+			   closed = truck_encrypted(&clear);
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	fixture_feed(&f, &closed, NOON_AT, VERDICT_DECRYPT_FAILED);
+	fixture_feed(&f, &closed, NOON_AT, VERDICT_SIGNATURE_BAD);
+	fixture_feed(&f, &closed, NOON_AT, VERDICT_ACCEPTED); /* which it cannot be */
+	fixture_store_all(&f);
+	assert_text(&f, "SELECT reason FROM quarantine ORDER BY position",
+		    "decrypt_failed\nsignature_bad\nencrypted\n");
+	assert_int_equal(fixture_number(&f, "SELECT count(DISTINCT raw) FROM quarantine WHERE "
+					    "octet_length(raw) > 16 AND get_byte(raw, 21) = 3"),
+			 1);
+	fixture_close(&f);
+}
+
+/* ---- what is known of a signature ---- */
+
+/* Method: a signed packet with each outcome of its check, and one that an older gateway took. */
+static void test_quirks_say_what_was_checked(void **state)
+{
+	static const struct {
+		unsigned signature, quirks, expected;
+	} cases[] = {
+		{ SIGNATURE_NONE, 0, QUIRK_SIGNATURE_UNCHECKED },
+		{ SIGNATURE_VALID, QUIRK_UNSIGNED | QUIRK_SIGNATURE_UNCHECKED, 0 },
+		{ SIGNATURE_NO_KEY, 0, QUIRK_SIGNATURE_UNCHECKED },
+		{ SIGNATURE_SKIPPED, QUIRK_SIGNATURE_UNCHECKED, QUIRK_SIGNATURE_SKIPPED },
+		{ SIGNATURE_UNDEFINED, 0, QUIRK_SIGNATURE_UNCHECKED },
+	};
+	uint8_t public_key[64];
+	EVP_PKEY *pair = pair_new(public_key);
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const int64_t at = NOON_AT + (int64_t)i * 60;
+		const struct bytes frame =
+			truck_packet(1, COMMAND_REALTIME, at, AT_S, (uint16_t)(i + 1), pair);
+		Haulgate__FrameRecord r = record_of(&frame, at + AT_S);
+
+		r.signature = cases[i].signature;
+		r.quirks = cases[i].quirks;
+		record_feed(&f, &r);
+	}
+	fixture_store_all(&f);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char sql[120];
+
+		snprintf(sql, sizeof(sql), "SELECT quirks FROM track ORDER BY at OFFSET %zu", i);
+		assert_int_equal(fixture_number(&f, sql), cases[i].expected);
+	}
+	EVP_PKEY_free(pair);
+	fixture_close(&f);
+}
+
+/* ---- replays ---- */
+
+/* A sender: what the record says of it. */
+struct sender {
+	uint64_t credential;
+	unsigned signature;
+};
+static const struct sender senders[] = {
+	{ 0, SIGNATURE_NONE },
+	{ 5 * 4 + CREDENTIAL_KEY, SIGNATURE_VALID },
+	{ 5 * 4 + CREDENTIAL_CERTIFICATE, SIGNATURE_SKIPPED },
+	{ 9 * 4 + CREDENTIAL_PLATFORM, SIGNATURE_NONE },
+	{ 0, SIGNATURE_SKIPPED }, /* may be anybody */
+};
+enum { SENDERS = sizeof(senders) / sizeof(senders[0]), ANYBODY = SENDERS - 1 };
+
+static void feed_from(struct fixture *f, const struct bytes *frame, int64_t received_at,
+		      const struct sender *sender, uint8_t host)
+{
+	const struct peer peer = peer_at(host);
+	Haulgate__FrameRecord r = record_of(frame, received_at);
+
+	record_from(&r, &peer, sender->credential);
+	r.signature = sender->signature;
+	record_feed(f, &r);
+}
+
+static unsigned pair_truck(unsigned first, unsigned later)
+{
+	return 3 * (first * SENDERS + later) + 2; /* no violators */
+}
+
+static void feed_pair(struct fixture *f, unsigned first, unsigned later, unsigned who)
+{
+	const struct bytes frame =
+		truck_report(pair_truck(first, later), COMMAND_REALTIME, NOON_AT, AT_S);
+
+	feed_from(f, &frame, NOON_AT + 20, &senders[who], (uint8_t)(who + 1));
+}
+
+static void assert_pairs(struct fixture *f)
+{
+	for (unsigned first = 0; first < SENDERS; first++)
+		for (unsigned later = 0; later < SENDERS; later++) {
+			const bool flagged = first != later && first != ANYBODY && later != ANYBODY;
+			char sql[300];
+
+			snprintf(sql, sizeof(sql),
+				 "SELECT count(*) FROM replay r JOIN vehicle v ON v.id = "
+				 "vehicle_id WHERE vin = 'LTEST%012u' AND samples = 10 AND "
+				 "coalesce(credential, 0) = %llu AND "
+				 "coalesce(first_credential, 0) = %llu AND "
+				 "peer = '192.0.2.%u' AND r.at = to_timestamp(%lld)",
+				 pair_truck(first, later),
+				 (unsigned long long)senders[later].credential,
+				 (unsigned long long)senders[first].credential, later + 1,
+				 (long long)NOON_AT);
+			assert_int_equal(fixture_number(f, sql), flagged);
+		}
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM replay"), 4 * 3);
+	assert_int_equal(metrics_read(f->metrics, METRIC_replays_total), 4 * 3 * 10);
+}
+
+/* Method: each frame twice, from each pair of senders; the second in the same transaction, or after
+ * a restart.  Nothing but the flag tells that it came twice. */
+static void run_pairs(bool at_once)
+{
+	struct fixture f;
+
+	fixture_open(&f);
+	for (unsigned first = 0; first < SENDERS; first++)
+		for (unsigned later = 0; later < SENDERS; later++)
+			feed_pair(&f, first, later, first);
+	if (!at_once)
+		fixture_store_all(&f);
+	for (unsigned first = 0; first < SENDERS; first++)
+		for (unsigned later = 0; later < SENDERS; later++)
+			feed_pair(&f, first, later, later);
+	fixture_store_all(&f);
+	assert_pairs(&f);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track"), SENDERS * SENDERS);
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM quarantine"), 0);
+	assert_int_equal(fixture_number(&f, "SELECT sum(revision) FROM vehicle_day"),
+			 SENDERS * SENDERS);
+	assert_int_equal(fixture_number(&f, "SELECT count(DISTINCT credential) FROM track"), 3);
+	fixture_close(&f);
+}
+
+static void test_replays_of_each_pair(void **state)
+{
+	(void)state;
+	run_pairs(true);
+	run_pairs(false);
+}
+
+/* Method: from another sender comes a supplement that overlaps midnight and what is stored by ten
+ * seconds, one of them with other content: the new seconds are stored as its own, nine are flagged.
+ */
+static void test_replay_within_a_supplement(void **state)
+{
+	const int64_t midnight = BASE_AT + 86400, at = midnight - 5;
+	const struct bytes stored = truck_report(2, COMMAND_REALTIME, at, AT_S);
+	struct bytes again = truck_report(2, COMMAND_SUPPLEMENT, at - 10, 30);
+	const size_t body = 24 + 6 + 12 * (1 + 2 + STREAM_SIZE) + 3; /* of the thirteenth */
+	struct fixture f;
+	char expected[80];
+
+	(void)state;
+	again.bytes[body]++;
+	again.bytes[again.size - 1] ^= (uint8_t)(again.bytes[body] ^ (again.bytes[body] - 1));
+	snprintf(expected, sizeof(expected), "%lld|9|39|21|192.0.2.77\n", (long long)at);
+	fixture_open(&f);
+	feed_from(&f, &stored, midnight + 6, &senders[1], 1);
+	feed_from(&f, &again, midnight + 60, &senders[3], 77);
+	fixture_store_all(&f);
+	assert_text(&f,
+		    "SELECT extract(epoch FROM at)::bigint, samples, credential, first_credential, "
+		    "peer FROM replay",
+		    expected);
+	assert_text(&f, "SELECT credential, sum(sample_count) FROM track GROUP BY 1 ORDER BY 1",
+		    "21|10\n39|20\n");
+	assert_text(&f, "SELECT reason FROM quarantine", "conflict\n");
+	fixture_close(&f);
+}
+
+/* ---- platforms ---- */
+
+#define PLATFORM_DAYS                                                                              \
+	"SELECT platform_id, vin, day, frames, supplements, duplicates, refused, serials, "        \
+	"first_serial, last_serial, delay_ms_sum, delay_ms_max, delay_frames FROM platform_day "   \
+	"JOIN vehicle v ON v.id = vehicle_id ORDER BY 1, 2, 3"
+
+static void feed_packet(struct fixture *f, uint8_t command, unsigned t, uint16_t serial,
+			unsigned delay, enum verdict verdict)
+{
+	const struct bytes frame = truck_packet(2, command, NOON_AT + t, AT_S, serial, NULL);
+	Haulgate__FrameRecord r = record_of(&frame, NOON_AT + t + AT_S + delay);
+	const struct peer peer = peer_at(1);
+
+	record_from(&r, &peer, credential(CREDENTIAL_PLATFORM, 9));
+	r.verdict = verdict;
+	record_feed(f, &r);
+}
+
+static void feed_deliveries(struct fixture *f)
+{
+	struct bytes frame;
+	Haulgate__FrameRecord r;
+
+	feed_packet(f, COMMAND_REALTIME, 0, 4, 1, VERDICT_ACCEPTED);
+	feed_packet(f, COMMAND_REALTIME, 10, 5, 3, VERDICT_ACCEPTED);
+	feed_packet(f, COMMAND_REALTIME, 10, 5, 4, VERDICT_ACCEPTED); /* no answer came */
+	feed_packet(f, COMMAND_REALTIME, 40, 8, 0, VERDICT_ACCEPTED);
+	feed_packet(f, COMMAND_SUPPLEMENT, 30, 7, 9000, VERDICT_ACCEPTED);
+	feed_packet(f, COMMAND_REALTIME, 50, 9, 1, VERDICT_BAD_UNIT);
+	/* Two blocks with a serial each, and the terminal's clock ahead of ours. */
+	frame = truck_report(5, COMMAND_REALTIME, NOON_AT + 5, 2);
+	r = record_of(&frame, NOON_AT);
+	r.credential = credential(CREDENTIAL_PLATFORM, 9);
+	record_feed(f, &r);
+	/* A truck of no platform, and one that nobody knows. */
+	frame = truck_report(8, COMMAND_REALTIME, NOON_AT, AT_S);
+	fixture_feed(f, &frame, NOON_AT + 11, VERDICT_ACCEPTED);
+	frame = truck_report(11, COMMAND_REALTIME, NOON_AT, AT_S);
+	r = record_of(&frame, NOON_AT);
+	r.credential = credential(CREDENTIAL_PLATFORM, 9);
+	r.verdict = VERDICT_NOT_THEIRS;
+	record_feed(f, &r);
+}
+
+/* Method: what a platform delivers, counted by hand; then the spool again into another database,
+ * record by record. */
+static void test_platform_days(void **state)
+{
+	static const char expected[] = "9|LTEST000000000002|2026-11-20|4|1|1|1|4|4|8|4000|3000|3\n"
+				       "9|LTEST000000000005|2026-11-20|1|0|0|0|2|7205|7206|0|0|1\n";
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	feed_deliveries(&f);
+	fixture_store_all(&f);
+	assert_text(&f, PLATFORM_DAYS, expected);
+	fixture_store_all(&f); /* nothing new */
+	assert_text(&f, PLATFORM_DAYS, expected);
+	fixture_new_database(&f);
+	f.config.store_batch_frames = 1;
+	fixture_store_all(&f);
+	assert_text(&f, PLATFORM_DAYS, expected);
+	fixture_close(&f);
+}
+
+/* ---- activation ---- */
+
+#define KEYS                                                                                       \
+	"SELECT vin, chip_id, algorithm, origin, k.state, get_byte(public_key, 0), "               \
+	"extract(epoch FROM k.valid_from)::bigint FROM terminal_key k JOIN vehicle v ON "          \
+	"v.id = vehicle_id ORDER BY k.id"
+#define ACTIVATIONS                                                                                \
+	"SELECT vin, detail->>'chip_id', detail->>'outcome' FROM terminal_event JOIN vehicle v "   \
+	"ON v.id = vehicle_id WHERE kind = 'activation' ORDER BY position"
+
+static void feed_activation(struct fixture *f, unsigned truck, const char *chip, uint8_t key,
+			    int64_t received_at, unsigned signature, unsigned quirks)
+{
+	uint8_t public_key[64];
+	struct bytes frame;
+	Haulgate__FrameRecord r;
+
+	memset(public_key, key, sizeof(public_key));
+	frame = truck_activation(truck, NOON_AT, chip, public_key, truck);
+	r = record_of(&frame, received_at);
+	r.protocol = PROTOCOL_HJ1239;
+	r.signature = signature;
+	r.quirks = quirks;
+	record_feed(f, &r);
+}
+
+static void feed_activations(struct fixture *f)
+{
+	uint8_t public_key[64] = { 9 };
+	struct bytes frame;
+
+	feed_activation(f, 1, "CHIP-1", 1, NOON_AT + 1, SIGNATURE_VALID, 0);
+	feed_activation(f, 1, "CHIP-1", 1, NOON_AT + 2, SIGNATURE_VALID, 0);
+	feed_activation(f, 2, "CHIP-1", 2, NOON_AT + 3, SIGNATURE_VALID, 0);
+	feed_activation(f, 1, "CHIP-3", 3, NOON_AT + 4, SIGNATURE_VALID, 0);
+	feed_activation(f, 4, "CHIP\"4", 4, NOON_AT + 5, SIGNATURE_VALID, QUIRK_ACTIVATION_PENDING);
+	feed_activation(f, 5, "CHIP-5", 5, NOON_AT + 6, SIGNATURE_NONE, 0);
+	frame = truck_activation(6, NOON_AT, "CHIP-6", public_key, 7);
+	fixture_feed(f, &frame, NOON_AT + 7, VERDICT_ACCEPTED);
+	feed_activation(f, 8, "CHIP-8", 8, NOON_AT + 8, SIGNATURE_INVALID, 0);
+}
+
+static void assert_activated(struct fixture *f)
+{
+	char keys[400];
+
+	snprintf(keys, sizeof(keys),
+		 "LTEST000000000001|CHIP-1|sm2|activation|active|1|%lld\n"
+		 "LTEST000000000001|CHIP-3|sm2|activation|pending|3|%lld\n"
+		 "LTEST000000000004|CHIP\"4|sm2|activation|pending|4|%lld\n",
+		 (long long)NOON_AT + 1, (long long)NOON_AT + 4, (long long)NOON_AT + 5);
+	assert_text(f, KEYS, keys);
+	assert_text(f, ACTIVATIONS,
+		    "LTEST000000000001|CHIP-1|active\n"
+		    "LTEST000000000001|CHIP-1|known\n"
+		    "LTEST000000000002|CHIP-1|chip_taken\n"
+		    "LTEST000000000001|CHIP-3|pending\n"
+		    "LTEST000000000004|CHIP?4|pending\n"
+		    "LTEST000000000005|CHIP-5|unverified\n"
+		    "LTEST000000000008|CHIP-8|unverified\n");
+	assert_text(f, "SELECT reason FROM quarantine", "vin_mismatch\n");
+}
+
+/* Method: first, again, a chip of another truck, another key, one that waits, one that nobody
+ * checked, and one that speaks for another VIN; into two databases, and twice into the second. */
+static void test_activation_makes_keys(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	feed_activations(&f);
+	fixture_store_all(&f);
+	assert_activated(&f);
+	fixture_new_database(&f);
+	f.config.store_batch_frames = 1;
+	fixture_store_all(&f);
+	assert_activated(&f);
+	fixture_execute(&f, "DELETE FROM ingest_position");
+	fixture_store_all(&f);
+	assert_activated(&f);
+	fixture_close(&f);
+}
+
+/* ---- evidence ---- */
+
+/* Method: a violator's packets, checked or not as they came; the rows say it, the finding counts.
+ */
+static void test_evidence_knows_its_signatures(void **state)
+{
+	static const unsigned checks[] = { SIGNATURE_VALID, SIGNATURE_VALID, SIGNATURE_NONE,
+					   SIGNATURE_NO_KEY, SIGNATURE_SKIPPED };
+	struct fixture f;
+	uint16_t serial = 0;
+
+	(void)state;
+	fixture_open(&f);
+	for (unsigned t = 0; t < DRIVE_S; t += AT_S) {
+		const struct bytes frame =
+			truck_packet(VIOLATOR, COMMAND_REALTIME, NOON_AT + t, AT_S, ++serial, NULL);
+		Haulgate__FrameRecord r = record_of(&frame, NOON_AT + t + AT_S);
+
+		r.signature = checks[serial % 5];
+		r.signature_key = r.signature == SIGNATURE_VALID ? 70 : 0;
+		r.credential = r.signature == SIGNATURE_VALID ? credential(CREDENTIAL_KEY, 70) : 0;
+		record_feed(&f, &r);
+	}
+	f.config.store_batch_frames = 7;
+	fixture_store_all(&f);
+	assert_true(fixture_number(&f, "SELECT count(*) FROM evidence") >= 50);
+	assert_text(&f,
+		    "SELECT signature, key_id, credential, count(*) > 8 FROM evidence GROUP BY 1, "
+		    "2, 3 ORDER BY 1",
+		    "0|||t\n1|70|281|t\n3|||t\n4|||t\n");
+	assert_text(&f,
+		    "SELECT (measured->'signatures'->>'valid')::integer = (SELECT count(*) FROM "
+		    "evidence WHERE signature = 1), (measured->'signatures'->>'unsigned')::integer "
+		    "= (SELECT count(*) FROM evidence WHERE signature = 0), "
+		    "(measured->'signatures'->>'unchecked')::integer = (SELECT count(*) FROM "
+		    "evidence WHERE signature IN (3, 4)), measured->'signatures'->>'invalid', "
+		    "(SELECT count(*) FROM jsonb_object_keys(measured)) > 1 FROM finding WHERE "
+		    "state = 'open'",
+		    "t|t|t|0|t\n");
+	fixture_close(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_opened_units_are_read),
+		cmocka_unit_test(test_closed_units_stay_whole),
+		cmocka_unit_test(test_quirks_say_what_was_checked),
+		cmocka_unit_test(test_replays_of_each_pair),
+		cmocka_unit_test(test_replay_within_a_supplement),
+		cmocka_unit_test(test_platform_days),
+		cmocka_unit_test(test_activation_makes_keys),
+		cmocka_unit_test(test_evidence_knows_its_signatures),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
