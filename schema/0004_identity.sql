@@ -399,9 +399,9 @@ CREATE TRIGGER tell_update AFTER UPDATE ON fleet REFERENCING OLD TABLE AS was NE
 CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON platform
   FOR EACH STATEMENT EXECUTE FUNCTION registry_platform_changed();
 
--- The store writes table terminal at each checkpoint; only another layout is news.  So this one goes by row, and its
--- condition is judged before anything is queued.
-CREATE FUNCTION registry_layout_changed() RETURNS trigger LANGUAGE plpgsql
+-- Of these two tables only one thing is news: another layout (the store writes table terminal at each checkpoint), and
+-- whether commands wait.  So these go by row, and their conditions are judged before anything is queued.
+CREATE FUNCTION registry_vehicle_changed() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
@@ -409,9 +409,12 @@ BEGIN
   RETURN NULL;
 END $$;
 CREATE TRIGGER tell_insert AFTER INSERT ON terminal FOR EACH ROW WHEN (NEW.layout <> 0)
-  EXECUTE FUNCTION registry_layout_changed();
+  EXECUTE FUNCTION registry_vehicle_changed();
 CREATE TRIGGER tell_update AFTER UPDATE ON terminal FOR EACH ROW WHEN (NEW.layout <> OLD.layout)
-  EXECUTE FUNCTION registry_layout_changed();
+  EXECUTE FUNCTION registry_vehicle_changed();
+CREATE TRIGGER tell_insert AFTER INSERT ON command FOR EACH ROW EXECUTE FUNCTION registry_vehicle_changed();
+CREATE TRIGGER tell_update AFTER UPDATE ON command FOR EACH ROW
+  WHEN ((NEW.state IN ('queued', 'sent')) <> (OLD.state IN ('queued', 'sent'))) EXECUTE FUNCTION registry_vehicle_changed();
 
 -- What was written down stays: the owner of the tables is refused too, and would have to drop the trigger first.
 CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -451,13 +454,12 @@ CREATE VIEW registry.keys AS
   FROM terminal_key k JOIN vehicle v ON v.id = k.vehicle_id;
 
 -- HJ 1239.2: packets lost of those sent, and delay, of each platform on each day.  Expected: serials from the first to
--- the last of the day, they run from 1 to 65531; vehicles whose layout has no serials count neither way.
+-- the last of the day; vehicles whose layout has no serials count neither way.
 CREATE VIEW platform_quality AS
   SELECT p.name AS platform, q.day, count(*) AS vehicles, sum(q.frames) AS frames, sum(q.supplements) AS supplements,
          sum(q.duplicates) AS duplicates, sum(q.refused) AS refused, sum(q.expected) AS expected,
-         greatest(0, 1 - (sum(q.frames) FILTER (WHERE q.expected IS NOT NULL))::float8 / nullif(sum(q.expected), 0))
-           AS loss,
+         sum(q.expected - q.serials) AS lost, sum(q.expected - q.serials)::float8 / nullif(sum(q.expected), 0) AS loss,
          sum(q.delay_ms_sum)::float8 / nullif(sum(q.delay_frames), 0) AS delay_ms_mean, max(q.delay_ms_max) AS delay_ms_max
-  FROM (SELECT *, (last_serial - first_serial + 65531) % 65531 + 1 AS expected FROM platform_day) q
+  FROM (SELECT *, last_serial - first_serial + 1 AS expected FROM platform_day) q
   JOIN platform p ON p.id = q.platform_id
   GROUP BY p.id, p.name, q.day;

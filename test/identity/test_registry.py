@@ -163,6 +163,14 @@ class Notifications(Case):
         self.assertEqual(listener.returncode, 0, listener.stderr)
         self.assertEqual(listener.stdout.count(f'"vehicle:{v}"'), 2)
 
+    def test_of_commands_only_whether_some_wait(self):
+        v = self.vehicle('COM1')
+        said = self.heard(
+            "INSERT INTO command (vehicle_id, kind, parameters, unit, ordered_by, reason, expires_at) VALUES "
+            f"({v}, 'query', '{{}}', '\\x00', 'li', 'test', now() + interval '1 h')",
+            "UPDATE command SET state = 'sent'", "UPDATE command SET state = 'cancelled'")
+        self.assertEqual(said, [f'vehicle:{v}'] * 2)
+
 
 class History(Case):
     def test_before_each_change_without_secrets(self):
@@ -239,13 +247,16 @@ class Views(Case):
 
     def test_quality(self):
         self.db.sql("INSERT INTO platform (name, login, password) VALUES ('q', 'q', '$y$')", OPERATOR)
-        self.db.sql("""INSERT INTO platform_day SELECT id, 1, date '2026-11-20', 90, 5, 1, 2, 1, 100, 9000, 300, 90 FROM platform
-            WHERE name = 'q' UNION ALL SELECT id, 2, date '2026-11-20', 4, 0, 0, 0, 65530, 2, 1000, 700, 10 FROM platform
-            WHERE name = 'q' UNION ALL SELECT id, 3, date '2026-11-20', 50, 0, 0, 0, NULL, NULL, 0, 0, 0 FROM platform
-            WHERE name = 'q'""", GATEWAY)
-        self.assertEqual(self.db.sql("SELECT vehicles, frames, expected, round(loss::numeric, 4), delay_ms_mean, "
+        columns = 'platform_id, vehicle_id, day, frames, supplements, duplicates, refused, serials, first_serial, ' \
+                  'last_serial, delay_ms_sum, delay_ms_max, delay_frames'
+        for values in ('1, 90, 5, 1, 2, 90, 1, 100, 9000, 300, 90', '2, 2, 0, 0, 0, 4, 7, 10, 1000, 700, 10',
+                       '3, 50, 0, 0, 0, 0, NULL, NULL, 0, 0, 0'):
+            vehicle, rest = values.split(', ', 1)
+            self.db.sql(f"INSERT INTO platform_day ({columns}) SELECT id, {vehicle}, '2026-11-20', {rest} FROM platform "
+                        "WHERE name = 'q'", GATEWAY)
+        self.assertEqual(self.db.sql("SELECT vehicles, frames, expected, lost, round(loss::numeric, 4), delay_ms_mean, "
                                      "delay_ms_max FROM platform_quality WHERE platform = 'q'", OPERATOR),
-                         '3|144|104|0.0962|100|700')
+                         '3|142|104|10|0.0962|100|700')
 
 
 if __name__ == '__main__':
