@@ -100,7 +100,8 @@ int wrap_open(const struct wrap_key *k, const char *vin, const uint8_t *in, size
 	if (memcmp(in + 1, k->name, WRAP_NAME_SIZE) != 0)
 		return error_set(err, ERROR_NOT_FOUND,
 				 "the secret is wrapped with key %02x%02x%02x%02x, we have "
-				 "%02x%02x%02x%02x",
+				 "%02x%02x%02x%02x: put that wrapping.key into keys.dir, or import "
+				 "the secret again",
 				 in[1], in[2], in[3], in[4], k->name[0], k->name[1], k->name[2],
 				 k->name[3]);
 	text_size = size - WRAP_OVERHEAD;
@@ -115,8 +116,9 @@ int wrap_open(const struct wrap_key *k, const char *vin, const uint8_t *in, size
 	EVP_CIPHER_CTX_free(ctx);
 	if (rc != 0) {
 		OPENSSL_cleanse(out, text_size);
-		return error_set(err, ERROR_CORRUPT,
-				 "the wrapped secret was changed, or made for another VIN");
+		return error_set(
+			err, ERROR_CORRUPT,
+			"the wrapped secret was changed, or made for another VIN: import it again");
 	}
 	*ret_size = text_size;
 	return 0;

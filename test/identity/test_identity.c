@@ -1,0 +1,474 @@
+/* What the registry says is what the gateway knows, and each change arrives. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "test/identity/fixture.h"
+
+#define VIN "LTEST000000000001"
+
+static long vehicle_new(struct fixture *f, const char *vin)
+{
+	return fixture_number(f, "INSERT INTO vehicle (vin) VALUES ('%s') RETURNING id", vin);
+}
+
+static long signer_new(struct fixture *f, long vehicle, const char *chip, const char *hex)
+{
+	return fixture_number(f,
+			      "INSERT INTO terminal_key (vehicle_id, purpose, algorithm, chip_id, "
+			      "public_key) VALUES (%ld, 'sign', 'sm2', '%s', '\\x%s') RETURNING id",
+			      vehicle, chip, hex);
+}
+
+/* Executes, and waits until something of it was told. */
+#define TELLS(f, ...)                                                                              \
+	do {                                                                                       \
+		const unsigned before_ = fixture_tellings(f);                                      \
+		fixture_execute(f, __VA_ARGS__);                                                   \
+		fixture_wait_told(f, before_);                                                     \
+	} while (0)
+
+#define IDENTITY_IS(f, vin, condition)                                                             \
+	do {                                                                                       \
+		struct identity *i = fixture_identity(f, vin);                                     \
+		assert_true(condition);                                                            \
+		identity_put(i);                                                                   \
+	} while (0)
+
+/* ---- loading ---- */
+
+static void test_what_stands_there_is_known(void **state)
+{
+	char key[129], secret[129];
+	struct fixture f;
+	struct identity *id, *none;
+	long v;
+
+	(void)state;
+	fixture_open(&f);
+	v = vehicle_new(&f, VIN);
+	public_key_new(key);
+	secret_wrap(&f.wrapping, VIN, "0123456789abcdef", secret);
+	fixture_execute(
+		&f,
+		"INSERT INTO fleet (name, signature, signature_share, transport, encryption) "
+		"VALUES ('f', 'required', 0.25, 'tls', 'required');"
+		"UPDATE vehicle SET fleet_id = (SELECT id FROM fleet);"
+		"INSERT INTO terminal (vehicle_id, layout) VALUES (%ld, 5);"
+		"INSERT INTO terminal_identity (vehicle_id, iccid) VALUES (%ld, "
+		"'89860000000000000001');"
+		"INSERT INTO terminal_key (vehicle_id, purpose, algorithm, mode, secret) VALUES "
+		"(%ld, 'encrypt', 'sm4', 'cbc-zero', '\\x%s'), (%ld, 'encrypt', 'rsa', "
+		"'rsa-oaep', NULL);"
+		"INSERT INTO certificate (vehicle_id, fingerprint, valid_from, valid_to) VALUES "
+		"(%ld, sha256('a'), now() - interval '1 day', now() + interval '1 day')",
+		v, v, v, secret, v, v);
+	signer_new(&f, v, "chip0001", key);
+	vehicle_new(&f, "LTEST000000000002");
+	fixture_start(&f);
+
+	id = fixture_identity(&f, VIN);
+	assert_int_equal(id->vehicle_id, v);
+	assert_true(id->signature_required && id->encryption_required && !id->blocked &&
+		    id->activated);
+	assert_true(id->signature_share > 0.249 && id->signature_share < 0.251);
+	assert_int_equal(id->transport, TRANSPORT_TLS);
+	assert_int_equal(id->layout, LAYOUT_C);
+	assert_string_equal(id->iccid, "89860000000000000001");
+	assert_int_equal(id->key_count, 3);
+	for (size_t k = 0; k < id->key_count; k++) {
+		const struct identity_key *one = &id->keys[k];
+
+		assert_int_equal(one->signer != NULL, one->algorithm == ALGORITHM_SM2);
+		assert_int_equal(one->cipher != NULL, one->algorithm == ALGORITHM_SM4);
+		if (one->algorithm == ALGORITHM_RSA)
+			assert_int_equal(one->mode, CIPHER_MODE_RSA_OAEP);
+		if (one->algorithm == ALGORITHM_SM2)
+			assert_string_equal(one->chip_id, "chip0001");
+	}
+	assert_int_equal(id->certificate_count, 1);
+	assert_false(id->certificates[0].revoked);
+	identity_put(id);
+	IDENTITY_IS(&f, "LTEST000000000002",
+		    !i->signature_required && i->signature_share == 1 && i->key_count == 0 &&
+			    i->transport == TRANSPORT_ANY && !i->activated);
+	assert_int_equal(identity_get(f.identities, "LTEST000000000003", &none), IDENTITY_UNKNOWN);
+	assert_int_equal(metrics_read(f.metrics, METRIC_identity_vehicles), 2);
+	assert_int_equal(metrics_read(f.metrics, METRIC_identity_connected), 1);
+	fixture_stop(&f);
+	fixture_close(&f);
+}
+
+static void test_without_a_database_only_the_pairs(void **state)
+{
+	struct fixture f;
+	struct identities_options options = { 0 };
+	struct identity *i;
+	struct key_ring *r;
+	struct error err;
+
+	(void)state;
+	fixture_keys_open(&f);
+	fixture_pair(&f, "a", "SM2", 0);
+	options.config = &f.config;
+	assert_int_equal(identities_open(&options, &f.identities, &err), 0);
+	assert_int_equal(identity_get(f.identities, VIN, &i), IDENTITY_NOT_LOADED);
+	assert_non_null(r = identity_ring(f.identities));
+	identity_ring_put(r);
+	fixture_stop(&f);
+	fixture_keys_close(&f);
+}
+
+/* ---- changes ---- */
+
+static void test_each_change_arrives(void **state)
+{
+	struct fixture f;
+	long v;
+
+	(void)state;
+	fixture_open(&f);
+	v = vehicle_new(&f, VIN);
+	fixture_start(&f);
+	TELLS(&f, "UPDATE vehicle SET state = 'blocked'");
+	IDENTITY_IS(&f, VIN, i->blocked);
+	assert_string_equal(f.last, VIN);
+	TELLS(&f, "UPDATE vehicle SET state = 'registered', signature_doubted_at = now()");
+	IDENTITY_IS(&f, VIN, !i->blocked);
+	TELLS(&f, "INSERT INTO fleet (name, signature_share) VALUES ('f', 0.5); "
+		  "UPDATE vehicle SET fleet_id = (SELECT id FROM fleet)");
+	IDENTITY_IS(&f, VIN, i->signature_share == 1); /* doubted: all of them */
+	TELLS(&f, "UPDATE vehicle SET signature_doubted_at = NULL");
+	IDENTITY_IS(&f, VIN, i->signature_share == 0.5);
+	TELLS(&f, "UPDATE fleet SET transport = 'certificate'");
+	IDENTITY_IS(&f, VIN, i->transport == TRANSPORT_CERTIFICATE);
+	TELLS(&f,
+	      "INSERT INTO terminal_identity (vehicle_id, iccid) VALUES (%ld, "
+	      "'8986000000000000000X')",
+	      v);
+	IDENTITY_IS(&f, VIN, strcmp(i->iccid, "8986000000000000000X") == 0);
+	TELLS(&f, "UPDATE terminal_identity SET state = 'removed'");
+	IDENTITY_IS(&f, VIN, i->iccid[0] == '\0');
+	TELLS(&f,
+	      "INSERT INTO certificate (vehicle_id, fingerprint, valid_from, valid_to) VALUES "
+	      "(%ld, sha256('b'), '2020-01-01', 'infinity')",
+	      v);
+	IDENTITY_IS(&f, VIN, i->certificate_count == 1 && !i->certificates[0].revoked);
+	TELLS(&f, "UPDATE certificate SET state = 'revoked'");
+	IDENTITY_IS(&f, VIN, i->certificates[0].revoked);
+	TELLS(&f, "INSERT INTO terminal (vehicle_id, layout) VALUES (%ld, 5)", v);
+	IDENTITY_IS(&f, VIN, i->layout == LAYOUT_C);
+	TELLS(&f,
+	      "INSERT INTO command (vehicle_id, kind, parameters, unit, ordered_by, reason, "
+	      "expires_at) VALUES (%ld, 'query', '{}', '', 'li', 'test', now())",
+	      v);
+	IDENTITY_IS(&f, VIN, i->has_orders);
+	TELLS(&f, "UPDATE command SET state = 'expired'");
+	IDENTITY_IS(&f, VIN, !i->has_orders);
+	fixture_stop(&f);
+	fixture_close(&f);
+}
+
+static bool is_unknown(struct fixture *f, const void *vin)
+{
+	struct identity *i = NULL;
+	const bool unknown = identity_get(f->identities, vin, &i) == IDENTITY_UNKNOWN;
+
+	identity_put(i);
+	return unknown;
+}
+
+static void test_vehicles_come_go_and_change_vins(void **state)
+{
+	struct fixture f;
+	long a, b;
+
+	(void)state;
+	fixture_open(&f);
+	fixture_start(&f);
+	TELLS(&f, "INSERT INTO vehicle (vin) VALUES ('A'), ('B')");
+	a = fixture_number(&f, "SELECT id FROM vehicle WHERE vin = 'A'");
+	b = fixture_number(&f, "SELECT id FROM vehicle WHERE vin = 'B'");
+	fixture_execute(&f, "BEGIN; UPDATE vehicle SET vin = 'C' WHERE vin = 'A'; "
+			    "UPDATE vehicle SET vin = 'A' WHERE vin = 'B'; "
+			    "UPDATE vehicle SET vin = 'B' WHERE vin = 'C'; "
+			    "INSERT INTO vehicle (vin) VALUES ('C'); COMMIT");
+	TELLS(&f, "INSERT INTO vehicle (vin) VALUES ('D')"); /* heard behind the others */
+	fixture_execute(&f, "DELETE FROM vehicle WHERE vin = 'D'");
+	fixture_wait(&f, is_unknown, "D");
+	IDENTITY_IS(&f, "A", i->vehicle_id == b);
+	IDENTITY_IS(&f, "B", i->vehicle_id == a);
+	IDENTITY_IS(&f, "C", true);
+	fixture_stop(&f);
+	fixture_close(&f);
+}
+
+static void test_a_revocation_is_seen_and_old_holders_keep_theirs(void **state)
+{
+	char key[129], vin[VIN_SIZE + 1];
+	struct fixture f;
+	struct identity *held;
+
+	(void)state;
+	fixture_open(&f);
+	public_key_new(key);
+	signer_new(&f, vehicle_new(&f, VIN), "chip", key);
+	fixture_start(&f);
+	assert_true(identity_chip(f.identities, "chip", vin));
+	assert_string_equal(vin, VIN);
+	held = fixture_identity(&f, VIN);
+	assert_int_equal(held->key_count, 1);
+	TELLS(&f, "UPDATE terminal_key SET state = 'revoked', reason = 'lost'");
+	IDENTITY_IS(&f, VIN, i->key_count == 0 && i->activated);
+	assert_false(identity_chip(f.identities, "chip", vin));
+	fixture_stop(&f);
+	assert_int_equal(held->key_count, 1); /* what a job holds stays whole, also at the end */
+	assert_int_equal(signature_key_algorithm(held->keys[0].signer), ALGORITHM_SM2);
+	identity_put(held);
+	fixture_close(&f);
+}
+
+static bool so_many_were_told(struct fixture *f, const void *arg)
+{
+	return fixture_tellings(f) >= *(const unsigned *)arg;
+}
+
+static void test_many_at_once(void **state)
+{
+	struct fixture f;
+	struct identity *before, *after;
+	unsigned tellings;
+
+	(void)state;
+	fixture_open(&f);
+	vehicle_new(&f, VIN);
+	fixture_execute(
+		&f, "INSERT INTO vehicle (vin) SELECT 'M' || i FROM generate_series(1, 3000) i");
+	fixture_start(&f);
+	before = fixture_identity(&f, VIN);
+	tellings = fixture_tellings(&f);
+	TELLS(&f, "UPDATE vehicle SET state = 'blocked' WHERE vin LIKE 'M%%'");
+	assert_int_equal(fixture_tellings(&f), tellings + 1); /* "look at all", once */
+	assert_string_equal(f.last, "");
+	IDENTITY_IS(&f, "M3000", i->blocked);
+	/* Who has not changed is not even another object. */
+	after = fixture_identity(&f, VIN);
+	assert_ptr_equal(before, after);
+	identity_put(before);
+	identity_put(after);
+	/* Up to a thousand are told by name, also after a full load. */
+	fixture_execute(&f, "UPDATE vehicle SET state = 'registered' WHERE vin LIKE 'M1___'");
+	tellings += 1 + 1000;
+	fixture_wait(&f, so_many_were_told, &tellings);
+	assert_int_equal(f.all, 2); /* the first load, and the 3,000 */
+	fixture_stop(&f);
+	fixture_close(&f);
+}
+
+/* ---- keys that cannot be used ---- */
+
+static void test_wrong_wrapping_key(void **state)
+{
+	static const char other[] = "LTEST000000000002";
+	char secret[129], moved[129], public[129];
+	struct fixture f;
+	struct error err;
+	unsigned before;
+	long v, w;
+
+	(void)state;
+	fixture_open(&f);
+	v = vehicle_new(&f, VIN);
+	w = vehicle_new(&f, other);
+	public_key_new(public);
+	signer_new(&f, v, "chip", public);
+	secret_wrap(&f.wrapping, VIN, "0123456789abcdef", secret);
+	secret_wrap(&f.wrapping, other, "0123456789abcdef", moved);
+	fixture_execute(&f,
+			"INSERT INTO terminal_key (vehicle_id, purpose, algorithm, secret) VALUES "
+			"(%ld, 'encrypt', 'sm4', '\\x%s'), (%ld, 'encrypt', 'aes128', '\\x%s'), "
+			"(%ld, 'encrypt', 'sm4', '\\x%s')",
+			v, secret, v, moved, w, moved);
+	fixture_wrapping(&f, 2);
+	fixture_start(&f);
+	IDENTITY_IS(&f, VIN, i->key_count == 1 && i->keys[0].signer != NULL);
+	IDENTITY_IS(&f, other, i->key_count == 0);
+	/* The right key comes back: all but the secret of another vehicle work. */
+	fixture_wrapping(&f, 1);
+	before = fixture_tellings(&f);
+	assert_int_equal(identities_reload(f.identities, &f.config, &err), 0);
+	fixture_wait_told(&f, before + 1); /* both vehicles */
+	IDENTITY_IS(&f, VIN, i->key_count == 2);
+	IDENTITY_IS(&f, other, i->key_count == 1 && i->keys[0].cipher != NULL);
+	/* A folder that is wrong changes nothing. */
+	fixture_file(&f, "wrapping.key", "short", 0600);
+	assert_int_equal(identities_reload(f.identities, &f.config, &err), ERROR_USAGE);
+	IDENTITY_IS(&f, VIN, i->key_count == 2);
+	fixture_stop(&f);
+	fixture_close(&f);
+}
+
+static void test_policy_is_taken_over(void **state)
+{
+	struct fixture f;
+	struct error err;
+	unsigned before;
+
+	(void)state;
+	fixture_open(&f);
+	vehicle_new(&f, VIN);
+	fixture_start(&f);
+	IDENTITY_IS(&f, VIN, !i->signature_required);
+	f.config.session_signature = SIGNATURE_REQUIRED;
+	before = fixture_tellings(&f);
+	assert_int_equal(identities_reload(f.identities, &f.config, &err), 0);
+	fixture_wait_told(&f, before);
+	IDENTITY_IS(&f, VIN, i->signature_required);
+	TELLS(&f, "INSERT INTO fleet (name, signature) VALUES ('f', 'optional'); "
+		  "UPDATE vehicle SET fleet_id = (SELECT id FROM fleet)");
+	IDENTITY_IS(&f, VIN, !i->signature_required);
+	fixture_stop(&f);
+	fixture_close(&f);
+}
+
+/* ---- activation ---- */
+
+static enum identity_activation ask(struct fixture *f, const char *vin, const char *chip,
+				    const char *hex)
+{
+	uint8_t key[64];
+	unsigned byte;
+
+	for (size_t i = 0; i < sizeof(key); i++) {
+		assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
+		key[i] = (uint8_t)byte;
+	}
+	return identity_activation(f->identities, vin, chip, key, sizeof(key));
+}
+
+/* Memory and database give the same answer. */
+static void assert_activation(struct fixture *f, const char *vin, const char *chip, const char *hex,
+			      enum identity_activation expected)
+{
+	static const char *const words[] = { [IDENTITY_ACTIVATION_KNOWN] = "known",
+					     [IDENTITY_ACTIVATION_CHIP_TAKEN] = "chip_taken",
+					     [IDENTITY_ACTIVATION_PERSON] = "pending",
+					     [IDENTITY_ACTIVATION_FIRST] = "active" };
+
+	assert_int_equal(ask(f, vin, chip, hex), expected);
+	fixture_execute(f, "BEGIN");
+	assert_int_equal(fixture_number(f,
+					"SELECT (activation_take(id, '%s', '\\x%s', 'sm2', now(), "
+					"'active') = '%s')::int FROM vehicle WHERE vin = '%s'",
+					chip, hex, words[expected], vin),
+			 1);
+	fixture_execute(f, "ROLLBACK");
+}
+
+static void test_activation(void **state)
+{
+	static const char other[] = "LTEST000000000002";
+	char a[129], b[129];
+	struct fixture f;
+	long v;
+
+	(void)state;
+	fixture_open(&f);
+	v = vehicle_new(&f, VIN);
+	vehicle_new(&f, other);
+	public_key_new(a);
+	public_key_new(b);
+	fixture_start(&f);
+	assert_int_equal(ask(&f, "LTEST000000000009", "chip", a), IDENTITY_ACTIVATION_VIN_UNKNOWN);
+	assert_activation(&f, VIN, "chip", a, IDENTITY_ACTIVATION_FIRST);
+	TELLS(&f, "SELECT activation_take(%ld, 'chip', '\\x%s', 'sm2', now(), 'active')", v, a);
+	assert_activation(&f, VIN, "chip", a, IDENTITY_ACTIVATION_KNOWN);
+	assert_activation(&f, VIN, "chip", b, IDENTITY_ACTIVATION_PERSON);
+	assert_activation(&f, VIN, "chip2", a, IDENTITY_ACTIVATION_PERSON);
+	assert_activation(&f, other, "chip", b, IDENTITY_ACTIVATION_CHIP_TAKEN);
+	assert_activation(&f, other, "chip2", a, IDENTITY_ACTIVATION_CHIP_TAKEN);
+	assert_activation(&f, other, "chip2", b, IDENTITY_ACTIVATION_FIRST);
+	TELLS(&f, "UPDATE terminal_key SET state = 'revoked'");
+	assert_activation(&f, VIN, "chip", a, IDENTITY_ACTIVATION_PERSON);
+	assert_activation(&f, VIN, "chip2", b, IDENTITY_ACTIVATION_PERSON);
+	assert_activation(&f, other, "chip", b, IDENTITY_ACTIVATION_PERSON);
+	assert_activation(&f, other, "chip2", a, IDENTITY_ACTIVATION_PERSON);
+	assert_activation(&f, other, "chip2", b, IDENTITY_ACTIVATION_FIRST);
+	TELLS(&f, "UPDATE vehicle SET state = 'blocked' WHERE id = %ld", v);
+	assert_int_equal(ask(&f, VIN, "chip", a), IDENTITY_ACTIVATION_VIN_UNKNOWN);
+	fixture_stop(&f);
+	fixture_close(&f);
+}
+
+/* ---- platforms ---- */
+
+static bool may(const struct identity_platform *p, const char *address)
+{
+	uint8_t bytes[16] = { [10] = 0xff, [11] = 0xff };
+	unsigned b[4];
+
+	if (sscanf(address, "%u.%u.%u.%u", &b[0], &b[1], &b[2], &b[3]) == 4)
+		for (unsigned i = 0; i < 4; i++)
+			bytes[12 + i] = (uint8_t)b[i];
+	else /* an IPv6 address of one group */
+		memcpy(bytes, (uint8_t[16]){ 0x20, 0x01, 0x0d, 0xb8, [15] = 1 }, 16);
+	return identity_platform_source(p, bytes);
+}
+
+static void test_platforms(void **state)
+{
+	struct identity_platform *p, *later;
+	struct fixture f;
+	long v;
+
+	(void)state;
+	fixture_open(&f);
+	v = vehicle_new(&f, VIN);
+	fixture_start(&f);
+	assert_null(identity_platform(f.identities, "depot"));
+	TELLS(&f,
+	      "INSERT INTO platform (name, login, password, sources) VALUES ('Depot', 'depot', "
+	      "'$y$hash', '{10.1.0.0/16,192.0.2.77,2001:db8::/33}'), ('Any', 'any', '$y$b', '{}')");
+	assert_non_null(p = identity_platform(f.identities, "depot"));
+	assert_string_equal(p->password, "$y$hash");
+	assert_true(!p->blocked && p->require_tls);
+	assert_true(may(p, "10.1.255.3") && may(p, "192.0.2.77") && may(p, "v6"));
+	assert_false(may(p, "10.2.0.1") || may(p, "192.0.2.78") || may(p, "0.0.0.0"));
+	assert_null(identity_platform(f.identities, "DEPOT"));
+	later = identity_platform(f.identities, "any");
+	assert_true(may(later, "203.0.113.9"));
+	identity_platform_put(later);
+	TELLS(&f, "UPDATE platform SET state = 'blocked' WHERE login = 'depot'");
+	later = identity_platform(f.identities, "depot");
+	assert_true(later->blocked && !p->blocked);
+	TELLS(&f, "INSERT INTO platform_vehicle VALUES (%d, %ld)", p->id, v);
+	IDENTITY_IS(&f, VIN, identity_of_platform(i, p->id) && !identity_of_platform(i, p->id + 1));
+	TELLS(&f, "DELETE FROM platform_vehicle");
+	IDENTITY_IS(&f, VIN, !identity_of_platform(i, p->id));
+	identity_platform_put(p);
+	fixture_stop(&f);
+	identity_platform_put(later);
+	fixture_close(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_stands_there_is_known),
+		cmocka_unit_test(test_without_a_database_only_the_pairs),
+		cmocka_unit_test(test_each_change_arrives),
+		cmocka_unit_test(test_vehicles_come_go_and_change_vins),
+		cmocka_unit_test(test_a_revocation_is_seen_and_old_holders_keep_theirs),
+		cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_wrong_wrapping_key),
+		cmocka_unit_test(test_policy_is_taken_over),
+		cmocka_unit_test(test_activation),
+		cmocka_unit_test(test_platforms),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
