@@ -359,12 +359,21 @@ long fixture_number(struct fixture *f, const char *sql)
 	return n;
 }
 
+void assert_rows(struct fixture *f, const char *sql, const char *expected)
+{
+	char *text = fixture_text(f, sql);
+
+	assert_string_equal(text, expected);
+	free(text);
+}
+
 char *fixture_derived(struct fixture *f)
 {
 	static const char *const queries[] = {
 		("SELECT vin, day, rule_id, rule_version, g.state, from_at, to_at, division_id, "
 		 "route_id, "
-		 "ST_AsText(place), value, \"limit\", measured FROM finding g JOIN vehicle v ON "
+		 "ST_AsText(place), value, \"limit\", measured - 'signatures' FROM finding g JOIN "
+		 "vehicle v ON "
 		 "v.id = vehicle_id "
 		 "WHERE g.state <> 'superseded' ORDER BY 1, 2, 3"),
 		("SELECT vin, day, division_id, samples, engine_on_s, nox_valid_s, "

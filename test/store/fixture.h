@@ -76,7 +76,9 @@ long fixture_number(struct fixture *f, const char *sql);
 void fixture_execute(struct fixture *f, const char *sql);
 /* All rows, columns by '|', lines by '\n'.  The caller frees it. */
 char *fixture_text(struct fixture *f, const char *sql);
-/* Findings in force, vehicle_day, passages, OBD states: everything derived, without revisions. */
+void assert_rows(struct fixture *f, const char *sql, const char *expected);
+/* Findings in force, vehicle_day, passages, OBD states: everything derived, without revisions and
+ * without what depends on which frames became evidence. */
 char *fixture_derived(struct fixture *f);
 
 struct sample {

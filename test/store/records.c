@@ -142,9 +142,9 @@ EVP_PKEY *pair_new(uint8_t public_key[64])
 }
 
 struct bytes truck_packet(unsigned truck, uint8_t command, int64_t at, unsigned count,
-			  uint16_t serial, EVP_PKEY *pair)
+			  uint16_t serial, const struct signer *signer)
 {
-	uint8_t unit[3000], body[STREAM_SIZE], r[32], s[32];
+	uint8_t unit[3000], body[STREAM_SIZE], r[32] = { 1 }, s[32] = { 2 };
 	struct unit_writer w;
 
 	unit_start(&w, LAYOUT_C, at + count, serial, unit, sizeof(unit));
@@ -152,10 +152,11 @@ struct bytes truck_packet(unsigned truck, uint8_t command, int64_t at, unsigned 
 		truck_body(truck, at + i, body);
 		unit_block(&w, INFO_STREAM, at + i, 0, body, sizeof(body));
 	}
-	if (pair != NULL) {
-		assert_true(signature_sign_sm2(pair, SIGNATURE_DEFAULT_USER, unit, w.size, r, s));
+	if (signer != NULL && signer->pair != NULL)
+		assert_true(signature_sign_sm2(signer->pair, SIGNATURE_DEFAULT_USER, unit, w.size,
+					       r, s));
+	if (signer != NULL)
 		unit_sign(&w, r, s);
-	}
 	assert_false(w.failed);
 	return truck_unit(truck, command, unit, w.size);
 }

@@ -29,9 +29,12 @@ void record_opened(Haulgate__FrameRecord *r, const struct bytes *clear);
 
 /* A pair for SM2, its public half as X and Y.  EVP_PKEY_free(). */
 EVP_PKEY *pair_new(uint8_t public_key[64]);
-/* Layout C: HJ 1239, one serial a packet; pair NULL: unsigned. */
+/* Layout C: HJ 1239, one serial a packet; signer NULL: unsigned. */
+struct signer {
+	EVP_PKEY *pair; /* NULL: bytes that only look like a signature */
+};
 struct bytes truck_packet(unsigned truck, uint8_t command, int64_t at, unsigned count,
-			  uint16_t serial, EVP_PKEY *pair);
+			  uint16_t serial, const struct signer *signer);
 /* HJ 1239 0x07; vin_truck: whose VIN stands in the unit. */
 struct bytes truck_activation(unsigned truck, int64_t at, const char *chip,
 			      const uint8_t public_key[64], unsigned vin_truck);

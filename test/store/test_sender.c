@@ -1,4 +1,4 @@
-/* Who sent a frame, and what proves it: from the record to the rows. */
+/* Who sent a frame: replays, platforms, and keys that terminals bring. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,131 +9,8 @@
 
 #include "test/store/records.h"
 
-enum { NOON = 12 * 3600, DRIVE_S = 1500, AT_S = 10 };
+enum { NOON = 12 * 3600, AT_S = 10 };
 #define NOON_AT (BASE_AT + NOON)
-
-static void assert_text(struct fixture *f, const char *sql, const char *expected)
-{
-	char *text = fixture_text(f, sql);
-
-	assert_string_equal(text, expected);
-	free(text);
-}
-
-/* ---- opened units ---- */
-
-/* A drive of the violator, plain or as a terminal with a key sends it. */
-static void drive(struct fixture *f, bool encrypted)
-{
-	for (unsigned t = 0; t < DRIVE_S; t += AT_S) {
-		const struct bytes clear =
-			truck_report(VIOLATOR, COMMAND_REALTIME, NOON_AT + t, AT_S);
-		const struct bytes closed = truck_encrypted(&clear);
-		Haulgate__FrameRecord r = record_of(&clear, NOON_AT + t + AT_S + 1);
-
-		if (encrypted) {
-			r.raw.data = (uint8_t *)(uintptr_t)closed.bytes;
-			r.raw.len = closed.size;
-			record_opened(&r, &clear);
-		}
-		record_feed(f, &r);
-	}
-}
-
-/* Method: the same drive plain and encrypted; no key is anywhere near.  All that follows from it is
- * the same, and the evidence has both the bytes that came and what was in them. */
-static void test_opened_units_are_read(void **state)
-{
-	struct fixture f;
-	char *plain, *opened;
-
-	(void)state;
-	fixture_open(&f);
-	drive(&f, false);
-	fixture_store_all(&f);
-	plain = fixture_derived(&f);
-	assert_int_equal(fixture_number(&f, "SELECT count(unit) FROM evidence"), 0);
-	fixture_close(&f);
-
-	fixture_open(&f);
-	drive(&f, true);
-	fixture_store_all(&f);
-	opened = fixture_derived(&f);
-	assert_string_equal(opened, plain);
-	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM quarantine"), 0);
-	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM track WHERE quirks <> 0"), 0);
-	assert_true(fixture_number(&f, "SELECT count(*) FROM evidence") > 10);
-	assert_int_equal(
-		fixture_number(&f, "SELECT count(*) FROM evidence WHERE get_byte(raw, 21) = 3 AND "
-				   "octet_length(raw) = octet_length(unit) + 16 + 25 AND "
-				   "get_byte(unit, 0) = 26 AND signature = 0"),
-		fixture_number(&f, "SELECT count(*) FROM evidence"));
-	free(plain);
-	free(opened);
-	fixture_close(&f);
-}
-
-/* Method: an encrypted frame that nobody could open, whole in quarantine. */
-static void test_closed_units_stay_whole(void **state)
-{
-	const struct bytes clear = truck_report(1, COMMAND_REALTIME, NOON_AT, AT_S),
-			   closed = truck_encrypted(&clear);
-	struct fixture f;
-
-	(void)state;
-	fixture_open(&f);
-	fixture_feed(&f, &closed, NOON_AT, VERDICT_DECRYPT_FAILED);
-	fixture_feed(&f, &closed, NOON_AT, VERDICT_SIGNATURE_BAD);
-	fixture_feed(&f, &closed, NOON_AT, VERDICT_ACCEPTED); /* which it cannot be */
-	fixture_store_all(&f);
-	assert_text(&f, "SELECT reason FROM quarantine ORDER BY position",
-		    "decrypt_failed\nsignature_bad\nencrypted\n");
-	assert_int_equal(fixture_number(&f, "SELECT count(DISTINCT raw) FROM quarantine WHERE "
-					    "octet_length(raw) > 16 AND get_byte(raw, 21) = 3"),
-			 1);
-	fixture_close(&f);
-}
-
-/* ---- what is known of a signature ---- */
-
-/* Method: a signed packet with each outcome of its check, and one that an older gateway took. */
-static void test_quirks_say_what_was_checked(void **state)
-{
-	static const struct {
-		unsigned signature, quirks, expected;
-	} cases[] = {
-		{ SIGNATURE_NONE, 0, QUIRK_SIGNATURE_UNCHECKED },
-		{ SIGNATURE_VALID, QUIRK_UNSIGNED | QUIRK_SIGNATURE_UNCHECKED, 0 },
-		{ SIGNATURE_NO_KEY, 0, QUIRK_SIGNATURE_UNCHECKED },
-		{ SIGNATURE_SKIPPED, QUIRK_SIGNATURE_UNCHECKED, QUIRK_SIGNATURE_SKIPPED },
-		{ SIGNATURE_UNDEFINED, 0, QUIRK_SIGNATURE_UNCHECKED },
-	};
-	uint8_t public_key[64];
-	EVP_PKEY *pair = pair_new(public_key);
-	struct fixture f;
-
-	(void)state;
-	fixture_open(&f);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const int64_t at = NOON_AT + (int64_t)i * 60;
-		const struct bytes frame =
-			truck_packet(1, COMMAND_REALTIME, at, AT_S, (uint16_t)(i + 1), pair);
-		Haulgate__FrameRecord r = record_of(&frame, at + AT_S);
-
-		r.signature = cases[i].signature;
-		r.quirks = cases[i].quirks;
-		record_feed(&f, &r);
-	}
-	fixture_store_all(&f);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char sql[120];
-
-		snprintf(sql, sizeof(sql), "SELECT quirks FROM track ORDER BY at OFFSET %zu", i);
-		assert_int_equal(fixture_number(&f, sql), cases[i].expected);
-	}
-	EVP_PKEY_free(pair);
-	fixture_close(&f);
-}
 
 /* ---- replays ---- */
 
@@ -250,13 +127,13 @@ static void test_replay_within_a_supplement(void **state)
 	feed_from(&f, &stored, midnight + 6, &senders[1], 1);
 	feed_from(&f, &again, midnight + 60, &senders[3], 77);
 	fixture_store_all(&f);
-	assert_text(&f,
+	assert_rows(&f,
 		    "SELECT extract(epoch FROM at)::bigint, samples, credential, first_credential, "
 		    "peer FROM replay",
 		    expected);
-	assert_text(&f, "SELECT credential, sum(sample_count) FROM track GROUP BY 1 ORDER BY 1",
+	assert_rows(&f, "SELECT credential, sum(sample_count) FROM track GROUP BY 1 ORDER BY 1",
 		    "21|10\n39|20\n");
-	assert_text(&f, "SELECT reason FROM quarantine", "conflict\n");
+	assert_rows(&f, "SELECT reason FROM quarantine", "conflict\n");
 	fixture_close(&f);
 }
 
@@ -317,13 +194,13 @@ static void test_platform_days(void **state)
 	fixture_open(&f);
 	feed_deliveries(&f);
 	fixture_store_all(&f);
-	assert_text(&f, PLATFORM_DAYS, expected);
+	assert_rows(&f, PLATFORM_DAYS, expected);
 	fixture_store_all(&f); /* nothing new */
-	assert_text(&f, PLATFORM_DAYS, expected);
+	assert_rows(&f, PLATFORM_DAYS, expected);
 	fixture_new_database(&f);
 	f.config.store_batch_frames = 1;
 	fixture_store_all(&f);
-	assert_text(&f, PLATFORM_DAYS, expected);
+	assert_rows(&f, PLATFORM_DAYS, expected);
 	fixture_close(&f);
 }
 
@@ -378,8 +255,8 @@ static void assert_activated(struct fixture *f)
 		 "LTEST000000000001|CHIP-3|sm2|activation|pending|3|%lld\n"
 		 "LTEST000000000004|CHIP\"4|sm2|activation|pending|4|%lld\n",
 		 (long long)NOON_AT + 1, (long long)NOON_AT + 4, (long long)NOON_AT + 5);
-	assert_text(f, KEYS, keys);
-	assert_text(f, ACTIVATIONS,
+	assert_rows(f, KEYS, keys);
+	assert_rows(f, ACTIVATIONS,
 		    "LTEST000000000001|CHIP-1|active\n"
 		    "LTEST000000000001|CHIP-1|known\n"
 		    "LTEST000000000002|CHIP-1|chip_taken\n"
@@ -387,7 +264,7 @@ static void assert_activated(struct fixture *f)
 		    "LTEST000000000004|CHIP?4|pending\n"
 		    "LTEST000000000005|CHIP-5|unverified\n"
 		    "LTEST000000000008|CHIP-8|unverified\n");
-	assert_text(f, "SELECT reason FROM quarantine", "vin_mismatch\n");
+	assert_rows(f, "SELECT reason FROM quarantine", "vin_mismatch\n");
 }
 
 /* Method: first, again, a chip of another truck, another key, one that waits, one that nobody
@@ -411,59 +288,13 @@ static void test_activation_makes_keys(void **state)
 	fixture_close(&f);
 }
 
-/* ---- evidence ---- */
-
-/* Method: a violator's packets, checked or not as they came; the rows say it, the finding counts.
- */
-static void test_evidence_knows_its_signatures(void **state)
-{
-	static const unsigned checks[] = { SIGNATURE_VALID, SIGNATURE_VALID, SIGNATURE_NONE,
-					   SIGNATURE_NO_KEY, SIGNATURE_SKIPPED };
-	struct fixture f;
-	uint16_t serial = 0;
-
-	(void)state;
-	fixture_open(&f);
-	for (unsigned t = 0; t < DRIVE_S; t += AT_S) {
-		const struct bytes frame =
-			truck_packet(VIOLATOR, COMMAND_REALTIME, NOON_AT + t, AT_S, ++serial, NULL);
-		Haulgate__FrameRecord r = record_of(&frame, NOON_AT + t + AT_S);
-
-		r.signature = checks[serial % 5];
-		r.signature_key = r.signature == SIGNATURE_VALID ? 70 : 0;
-		r.credential = r.signature == SIGNATURE_VALID ? credential(CREDENTIAL_KEY, 70) : 0;
-		record_feed(&f, &r);
-	}
-	f.config.store_batch_frames = 7;
-	fixture_store_all(&f);
-	assert_true(fixture_number(&f, "SELECT count(*) FROM evidence") >= 50);
-	assert_text(&f,
-		    "SELECT signature, key_id, credential, count(*) > 8 FROM evidence GROUP BY 1, "
-		    "2, 3 ORDER BY 1",
-		    "0|||t\n1|70|281|t\n3|||t\n4|||t\n");
-	assert_text(&f,
-		    "SELECT (measured->'signatures'->>'valid')::integer = (SELECT count(*) FROM "
-		    "evidence WHERE signature = 1), (measured->'signatures'->>'unsigned')::integer "
-		    "= (SELECT count(*) FROM evidence WHERE signature = 0), "
-		    "(measured->'signatures'->>'unchecked')::integer = (SELECT count(*) FROM "
-		    "evidence WHERE signature IN (3, 4)), measured->'signatures'->>'invalid', "
-		    "(SELECT count(*) FROM jsonb_object_keys(measured)) > 1 FROM finding WHERE "
-		    "state = 'open'",
-		    "t|t|t|0|t\n");
-	fixture_close(&f);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_opened_units_are_read),
-		cmocka_unit_test(test_closed_units_stay_whole),
-		cmocka_unit_test(test_quirks_say_what_was_checked),
 		cmocka_unit_test(test_replays_of_each_pair),
 		cmocka_unit_test(test_replay_within_a_supplement),
 		cmocka_unit_test(test_platform_days),
 		cmocka_unit_test(test_activation_makes_keys),
-		cmocka_unit_test(test_evidence_knows_its_signatures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

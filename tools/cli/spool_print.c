@@ -7,10 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "proto/wire/frame.h"
-#include "proto/wire/unit.h"
-#include "proto/wire/verdict.h"
-#include "record.pb-c.h"
+#include "gateway/identity/identity.h"
+#include "proto/record/record.h"
 
 enum { PEER_SIZE = 18, JSON_MAX = 4 * 1024 * 1024, PEER_TEXT = INET6_ADDRSTRLEN + 16 };
 
@@ -47,13 +45,11 @@ static void peer_text(const ProtobufCBinaryData *peer, char out[PEER_TEXT])
 		snprintf(out, PEER_TEXT, "[%s]:%u", address, peer->data[16] << 8 | peer->data[17]);
 }
 
-/* The frame that was kept; false when the bytes do not even look like one (kept for their verdict).
- */
+/* The frame that was kept, its unit in clear; false when the bytes do not even look like one (kept
+ * for their verdict). */
 static bool find_frame(const Haulgate__FrameRecord *m, struct frame *ret)
 {
-	size_t used;
-
-	switch (frame_scan(m->raw.data, m->raw.len, FRAME_UNIT_MAX, ret, &used)) {
+	switch (record_frame(m, ret)) {
 	case SCAN_FRAME:
 	case SCAN_BAD_CHECKSUM:
 		return true;
@@ -73,6 +69,28 @@ static void print_frame_json(const Haulgate__FrameRecord *m)
 		       received, text, JSON_MAX) < JSON_MAX)
 		printf(",\"frame\":%s", text);
 	free(text);
+}
+
+/* What the gateway found out with its keys; a unit that was plain is in raw. */
+static void print_proof_json(const Haulgate__FrameRecord *m)
+{
+	static const char *const kinds[] = { "none", "key", "certificate", "platform" };
+	static const char *const users[] = { "none", "chip", "default" };
+
+	if (m->unit.len > 0) {
+		printf(",\"unit\":\"");
+		print_hex(m->unit.data, m->unit.len);
+		printf("\",\"cipher_key\":%" PRIu64, m->cipher_key);
+	}
+	printf(",\"signature\":\"%s\"", signature_text(m->signature));
+	if (m->signature_key != 0)
+		printf(",\"signature_key\":%" PRIu64, m->signature_key);
+	if (m->signature_user != SIGNATURE_USER_NONE &&
+	    m->signature_user < sizeof(users) / sizeof(users[0]))
+		printf(",\"signature_user\":\"%s\"", users[m->signature_user]);
+	if (m->credential != 0)
+		printf(",\"credential\":{\"kind\":\"%s\",\"id\":%" PRIu64 "}",
+		       kinds[m->credential % 4], m->credential / 4);
 }
 
 static void print_json(const struct spool_record *r, const Haulgate__FrameRecord *m)
@@ -96,6 +114,7 @@ static void print_json(const struct spool_record *r, const Haulgate__FrameRecord
 	       protocol_name((enum protocol)m->protocol));
 	print_hex(m->raw.data, m->raw.len);
 	putchar('"');
+	print_proof_json(m);
 	print_frame_json(m);
 	puts("}");
 }
