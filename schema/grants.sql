@@ -5,8 +5,8 @@
 DO $$
 DECLARE t record;
 BEGIN
-  EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO haulgate_gateway', current_database());
-  EXECUTE format('GRANT CONNECT ON DATABASE %I TO haulgate_query, haulgate_export, haulgate_link, haulgate_operator',
+  EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO haulgate_gateway, haulgate_operator', current_database());
+  EXECUTE format('GRANT CONNECT ON DATABASE %I TO haulgate_query, haulgate_export, haulgate_link',
                  current_database());
   FOR t IN
     SELECT format('%I.%I', n.nspname, c.relname) AS name, n.nspname AS schema, c.relkind AS kind

@@ -13,6 +13,8 @@
 
 #include <openssl/evp.h>
 
+#include "tools/cli/csv.h"
+
 enum { NAME_SIZE = 80, HASH_BYTES = 32 };
 
 struct file {
@@ -109,20 +111,6 @@ int export_set_begin(struct export_set *s, const char *kind, const char *divisio
 	return 0;
 }
 
-/* Spreadsheets run a cell as a formula after any of these, also after the full-width forms. */
-static bool looks_like_formula(const char *text)
-{
-	static const char *const full_width[] = { "\xEF\xBC\x9D", "\xEF\xBC\x8B", "\xEF\xBC\x8D",
-						  "\xEF\xBC\xA0" };
-
-	if (text[0] != '\0' && strchr("=+-@\t\r\n", text[0]) != NULL)
-		return true;
-	for (size_t i = 0; i < sizeof(full_width) / sizeof(full_width[0]); i++)
-		if (strncmp(text, full_width[i], 3) == 0)
-			return true;
-	return false;
-}
-
 void export_set_cell(struct export_set *s, const char *text, bool is_number)
 {
 	if (s->cells++ > 0)
@@ -135,11 +123,11 @@ void export_set_cell(struct export_set *s, const char *text, bool is_number)
 			put_text(s, text);
 		return;
 	}
-	if (!looks_like_formula(text) && strpbrk(text, ",\"\r\n") == NULL) {
+	if (!csv_is_formula(text) && strpbrk(text, ",\"\r\n") == NULL) {
 		put_text(s, text);
 		return;
 	}
-	put_text(s, looks_like_formula(text) ? "\"'" : "\"");
+	put_text(s, csv_is_formula(text) ? "\"'" : "\"");
 	for (; *text != '\0'; text++)
 		put(s, *text == '"' ? "\"\"" : text, *text == '"' ? 2 : 1);
 	put_text(s, "\"");

@@ -52,6 +52,8 @@ static const struct argument_command commands[] = {
 	  "a key for a terminal: the private or secret half goes to --out, for its maker" },
 	{ "import", "VIN", "algorithm mode chip file valid-from valid-to", 1, 1, keys_import,
 	  "takes a terminal's public key (PEM, hex X || Y, certificate), or a symmetric key" },
+	{ "import list", "FILE", "valid-from valid-to", 1, 1, keys_import_list,
+	  "takes many public keys: a CSV or XLSX with vin, public_key and chip_id; all or none" },
 	{ "mode", "VIN", "algorithm mode valid-from valid-to", 1, 1, keys_mode,
 	  "how a terminal encrypts to the gateway's pair of that algorithm" },
 	{ "list", "[VIN]", "state", 0, 1, keys_list, "keys of terminals, or of one" },

@@ -35,7 +35,8 @@ int keys_create_terminal(const struct arguments *a, void *context); /* keys_term
 int keys_import(const struct arguments *a, void *context);
 int keys_mode(const struct arguments *a, void *context);
 int keys_rotate_terminal(const struct arguments *a, void *context);
-int keys_list(const struct arguments *a, void *context); /* keys_state.c */
+int keys_import_list(const struct arguments *a, void *context); /* keys_list.c */
+int keys_list(const struct arguments *a, void *context);	/* keys_state.c */
 int keys_show(const struct arguments *a, void *context);
 int keys_export_terminal(const struct arguments *a, void *context);
 int keys_revoke(const struct arguments *a, void *context);

@@ -7,6 +7,7 @@
 #include <openssl/crypto.h>
 
 #include "tools/cli/keys.h"
+#include "tools/cli/registry_sheet.h"
 
 /* The login frame has 12 bytes for the name and 20 for the password. */
 enum { LOGIN_MAX = 12, PASSWORD_MIN = 8, PASSWORD_MAX = 20 };
@@ -192,23 +193,26 @@ int keys_platform_list(const struct arguments *a, void *context)
 /* The VINs of the arguments and of --file, one a line, as a text that PostgreSQL splits. */
 static int vins_given(const struct arguments *a, char **ret, struct error *err)
 {
-	struct secret file = { 0 };
+	struct sheet file = { 0 };
 	size_t size = 1, used = 0;
-	char *text;
-	int rc;
+	int rc = 0;
 
-	if (argument_given(a, "file") && (rc = secret_read(&file, argument(a, "file"), err)) != 0)
-		return rc;
+	if (argument_given(a, "file") && (rc = sheet_open(argument(a, "file"), &file, err)) == 0 &&
+	    strcmp(file.format, "XLSX") == 0)
+		rc = error_set(err, ERROR_USAGE, "--file is a text with a VIN a line");
 	for (size_t i = 1; i < argument_operands(a); i++)
 		size += strlen(argument_operand(a, i)) + 1;
 	size += file.size;
-	if ((text = malloc(size)) == NULL)
-		return error_set(err, ERROR_MEMORY, "no memory");
-	for (size_t i = 1; i < argument_operands(a); i++)
-		used += (size_t)snprintf(text + used, size - used, "%s\n", argument_operand(a, i));
-	snprintf(text + used, size - used, "%s", (const char *)file.bytes);
-	*ret = text;
-	return 0;
+	*ret = rc == 0 ? malloc(size) : NULL;
+	if (rc == 0 && *ret == NULL)
+		rc = error_set(err, ERROR_MEMORY, "no memory");
+	for (size_t i = 1; rc == 0 && i < argument_operands(a); i++)
+		used += (size_t)snprintf(*ret + used, size - used, "%s\n", argument_operand(a, i));
+	if (rc == 0)
+		snprintf(*ret + used, size - used, "%s",
+			 file.bytes != NULL ? (const char *)file.bytes : "");
+	sheet_close(&file);
+	return rc;
 }
 
 static const char vins_sql[] =
