@@ -155,6 +155,7 @@ void fixture_store_open(struct fixture *f)
 					       .spool_dir = f->dir,
 					       .archive_dir = "",
 					       .metrics = metrics_thread(f->metrics, 0),
+					       .identities = f->identities,
 					       .fold_budget = f->fold_budget };
 	struct error err;
 

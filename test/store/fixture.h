@@ -26,6 +26,7 @@ struct fixture {
 	struct metrics *metrics;
 	struct store *store;
 	size_t fold_budget;
+	struct identities *identities; /* given to the stores opened next; the test's own */
 };
 
 /* A migrated database with one division, one route and an empty spool. */

@@ -1,9 +1,11 @@
 /* What the gateway could open and check, and what it proves: from the record to the evidence. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -210,6 +212,117 @@ static void test_evidence_knows_its_signatures(void **state)
 	fixture_close(&f);
 }
 
+/* ---- evidence that nobody had checked yet ---- */
+
+/* A truck of a fleet of which one frame in ten is checked, and its key, good from then on. */
+static void register_signer(struct fixture *f, unsigned truck, const uint8_t public_key[64],
+			    int64_t valid_from)
+{
+	char hex[129], sql[600];
+
+	for (size_t i = 0; i < 64; i++)
+		snprintf(hex + 2 * i, 3, "%02x", public_key[i]);
+	snprintf(sql, sizeof(sql),
+		 "INSERT INTO fleet (name, signature_share) VALUES ('tenth', 0.1) ON CONFLICT DO "
+		 "NOTHING; INSERT INTO vehicle (vin, fleet_id) SELECT 'LTEST%012u', id FROM fleet; "
+		 "INSERT INTO terminal_key (vehicle_id, purpose, algorithm, public_key, "
+		 "valid_from) SELECT id, 'sign', 'sm2', '\\x%s', to_timestamp(%lld) FROM vehicle "
+		 "WHERE vin = 'LTEST%012u'",
+		 truck, hex, (long long)valid_from, truck);
+	fixture_execute(f, sql);
+}
+
+/* Waits until this share of the truck's frames is checked, as the event loops see it. */
+static void wait_share(struct fixture *f, unsigned truck, double share)
+{
+	const struct timespec slice = { .tv_nsec = 10 * 1000000 };
+	char vin[VIN_SIZE + 1];
+	bool reached = false;
+
+	truck_vin(truck, vin);
+	while (!reached) {
+		struct identity *id = NULL;
+
+		if (identity_get(f->identities, vin, &id) == IDENTITY_KNOWN)
+			reached = fabs(id->signature_share - share) < 1e-6;
+		identity_put(id);
+		nanosleep(&slice, NULL);
+	}
+}
+
+/* Every fifth packet is signed by somebody else, and one is not signed at all. */
+static void feed_unchecked(struct fixture *f, unsigned truck, EVP_PKEY *pair, EVP_PKEY *other)
+{
+	uint16_t serial = 0;
+
+	for (unsigned t = 0; t < DRIVE_S; t += AT_S) {
+		const struct signer signer = { ++serial % 5 == 0 ? other : pair };
+		const bool is_signed = t != DRIVE_S / 2;
+		const struct bytes frame = truck_packet(truck, COMMAND_REALTIME, NOON_AT + t, AT_S,
+							serial, is_signed ? &signer : NULL);
+		Haulgate__FrameRecord r = record_of(&frame, NOON_AT + t + AT_S);
+
+		r.signature = is_signed ? SIGNATURE_SKIPPED : SIGNATURE_NONE;
+		record_feed(f, &r);
+	}
+}
+
+/*
+ * Method: two violators whose frames were outside the share that is checked; the key of the second
+ * is good only later.  What proves the findings is checked, the truck with forged frames is from
+ * then on always checked, and the other one, of whom nothing bad is known, is not.
+ */
+static void test_proof_is_checked(void **state)
+{
+	uint8_t public_key[64], other_key[64];
+	EVP_PKEY *pair = pair_new(public_key), *other = pair_new(other_key);
+	struct fixture f;
+	char no_folder[] = "";
+	struct identities_options options = { .config = &f.config };
+	struct error err;
+
+	(void)state;
+	fixture_open(&f);
+	f.config.keys_dir = no_folder;
+	register_signer(&f, VIOLATOR, public_key, NOON_AT - 86400);
+	register_signer(&f, VIOLATOR + 3, other_key, NOON_AT + 86400);
+	feed_unchecked(&f, VIOLATOR, pair, other);
+	feed_unchecked(&f, VIOLATOR + 3, other, other);
+	if (identities_open(&options, &f.identities, &err) < 0)
+		fail_msg("%s", err.text);
+	wait_share(&f, VIOLATOR, 0.1);
+	wait_share(&f, VIOLATOR + 3, 0.1);
+	fixture_store_all(&f);
+
+	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM finding"), 2);
+	/* Forged ones are those of each fifth packet, and one is unsigned. */
+	assert_rows(&f,
+		    "SELECT vin, signature, k.state, count(*) > 8, "
+		    "bool_and((extract(epoch FROM at) - 1795147200)::integer / 10 % 5 = 4) FROM "
+		    "evidence e JOIN vehicle v ON v.id = e.vehicle_id LEFT JOIN terminal_key k ON "
+		    "k.id = key_id WHERE signature <> 0 GROUP BY 1, 2, 3 ORDER BY 1, 2",
+		    "LTEST000000000001|1|active|t|f\n"
+		    "LTEST000000000001|2||t|t\n"
+		    "LTEST000000000004|3||t|f\n");
+	assert_rows(&f,
+		    "SELECT vin, measured->'signatures'->>'unsigned', "
+		    "(measured->'signatures'->>'invalid')::integer = (SELECT count(*) FROM "
+		    "evidence e WHERE e.vehicle_id = g.vehicle_id AND signature = 2), "
+		    "(measured->'signatures'->>'valid')::integer > 0 FROM finding g JOIN vehicle v "
+		    "ON v.id = vehicle_id ORDER BY 1",
+		    "LTEST000000000001|1|t|t\nLTEST000000000004|1|t|f\n");
+	assert_rows(&f,
+		    "SELECT vin FROM vehicle v WHERE signature_doubted_at = (SELECT "
+		    "min(received_at) FROM evidence e WHERE e.vehicle_id = v.id AND signature = 2)",
+		    "LTEST000000000001\n");
+	wait_share(&f, VIOLATOR, 1);
+	wait_share(&f, VIOLATOR + 3, 0.1);
+	EVP_PKEY_free(pair);
+	EVP_PKEY_free(other);
+	identities_close(f.identities);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_spool_prints_what_was_found_out),
 		cmocka_unit_test(test_quirks_say_what_was_checked),
 		cmocka_unit_test(test_evidence_knows_its_signatures),
+		cmocka_unit_test(test_proof_is_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
