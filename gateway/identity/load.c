@@ -39,7 +39,7 @@ static const struct {
 
 struct load {
 	const struct load_policy *policy;
-	uint64_t salt; /* the digest of the policy */
+	uint64_t policy_digest, ring_digest;
 	PGresult *parts[PARTS];
 	int next[PARTS]; /* first row that no vehicle has had */
 	unsigned unusable;
@@ -47,6 +47,8 @@ struct load {
 };
 
 /* ---- digests: FNV-1a ---- */
+
+#define DIGEST_START UINT64_C(14695981039346656037)
 
 static uint64_t digest_bytes(uint64_t digest, const void *bytes, size_t size)
 {
@@ -72,13 +74,10 @@ static uint64_t digest_rows(uint64_t digest, const PGresult *r, int from, int to
 	return digest;
 }
 
-static uint64_t digest_policy(const struct load_policy *policy)
+static uint64_t digest_ring(const struct key_ring *ring)
 {
-	const struct key_ring *ring = policy->ring;
-	uint64_t digest = UINT64_C(14695981039346656037);
+	const uint64_t digest = digest_bytes(DIGEST_START, &ring->has_wrapping, sizeof(bool));
 
-	digest = digest_bytes(digest, &policy->signature_required, sizeof(bool));
-	digest = digest_bytes(digest, &ring->has_wrapping, sizeof(bool));
 	return digest_bytes(digest, ring->wrapping.name, sizeof(ring->wrapping.name));
 }
 
@@ -196,27 +195,40 @@ static int32_t *platforms_take(const PGresult *r, int from, int to)
 	return list;
 }
 
+/* Keys cost most: they are made again only when a row of theirs is another one. */
+static struct key_set *keys_get(struct load *l, const char *vin, int from, int to,
+				const struct snapshot *known, uint64_t digest)
+{
+	if (known != NULL && known->keys_digest == digest)
+		return key_set_ref(known->keys);
+	return keys_take(l, vin, from, to);
+}
+
 /* The one known when its rows are as they were; else a new one. */
 static struct snapshot *vehicle_take(struct load *l, int row, const struct index *known)
 {
 	const int64_t id = value_int(l->parts[VEHICLES], row, 0);
-	struct snapshot *s = index_by_id(known, id);
-	uint64_t digest = digest_rows(l->salt, l->parts[VEHICLES], row, row + 1);
+	struct snapshot *const old = index_by_id(known, id), *s;
+	uint64_t digest = digest_rows(l->policy_digest, l->parts[VEHICLES], row, row + 1);
+	uint64_t keys_digest = l->ring_digest;
 	int from[PARTS], to[PARTS];
 	struct key_set *keys;
 	struct facts facts;
 
-	for (enum part part = KEYS; part < PARTS; part++) {
+	for (int part = KEYS; part < PARTS; part++) {
 		to[part] = rows_of(l, part, id, &from[part]);
-		digest = digest_rows(digest, l->parts[part], from[part], to[part]);
 		digest = digest_bytes(digest, &part, sizeof(part));
+		digest = digest_rows(digest, l->parts[part], from[part], to[part]);
 	}
-	if (s != NULL && s->digest == digest && !snapshot_is_stale(s, l->policy->at)) {
-		identity_ref(&s->identity);
-		return s;
-	}
+	keys_digest = digest_rows(keys_digest, l->parts[KEYS], from[KEYS], to[KEYS]);
 	facts_take(l, row, &facts);
-	keys = keys_take(l, facts.vin, from[KEYS], to[KEYS]);
+	keys_digest = digest_bytes(keys_digest, facts.vin, sizeof(facts.vin));
+	if (old != NULL && old->digest == digest && old->keys_digest == keys_digest &&
+	    !snapshot_is_stale(old, l->policy->at)) {
+		identity_ref(&old->identity);
+		return old;
+	}
+	keys = keys_get(l, facts.vin, from[KEYS], to[KEYS], old, keys_digest);
 	facts.activated = keys->claim_count > 0;
 	s = snapshot_new(
 		&facts, keys,
@@ -225,6 +237,7 @@ static struct snapshot *vehicle_take(struct load *l, int row, const struct index
 		platforms_take(l->parts[PLATFORMS], from[PLATFORMS], to[PLATFORMS]),
 		(size_t)(to[PLATFORMS] - from[PLATFORMS]), l->policy->at);
 	s->digest = digest;
+	s->keys_digest = keys_digest;
 	return s;
 }
 
@@ -247,9 +260,10 @@ static int ask(struct database *d, const char *ids, struct load *l, struct error
 int load_vehicles(struct database *d, const char *ids, const struct load_policy *policy,
 		  const struct index *known, struct loaded *ret, struct error *err)
 {
-	struct load l = { .policy = policy, .salt = digest_policy(policy) };
+	struct load l = { .policy = policy, .ring_digest = digest_ring(policy->ring) };
 	const int rc = ask(d, ids, &l, err);
 
+	l.policy_digest = digest_bytes(DIGEST_START, &policy->signature_required, sizeof(bool));
 	*ret = (struct loaded){ 0 };
 	if (rc == 0) {
 		const int n = PQntuples(l.parts[VEHICLES]);

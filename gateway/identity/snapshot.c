@@ -83,6 +83,7 @@ struct snapshot *snapshot_again(const struct snapshot *s, int64_t at)
 	copy = snapshot_new(&s->facts, key_set_ref(s->keys), certificates, i->certificate_count,
 			    platforms, i->platform_count, at);
 	copy->digest = s->digest;
+	copy->keys_digest = s->keys_digest;
 	return copy;
 }
 

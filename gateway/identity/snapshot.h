@@ -72,6 +72,7 @@ struct certificate_row {
 struct snapshot {
 	struct identity identity; /* first: what others see */
 	uint64_t digest;	  /* of the rows it was made from */
+	uint64_t keys_digest;	  /* of those that the keys were made from */
 	struct facts facts;
 	struct certificate_row *certificates;
 	struct key_set *keys;

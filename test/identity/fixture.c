@@ -116,8 +116,8 @@ void fixture_wrapping(struct fixture *f, uint8_t first)
 	char hex[2 * WRAP_KEY_SIZE + 2];
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
-		snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
-	fixture_file(f, "wrapping.key", strcat(hex, "\n"), 0600);
+		snprintf(hex + 2 * i, 4, "%02x\n", bytes[i]);
+	fixture_file(f, "wrapping.key", hex, 0600);
 	wrap_key_set(&f->wrapping, bytes);
 }
 
@@ -252,6 +252,15 @@ static bool is_loaded(struct fixture *f, const void *arg)
 	return identity_get(f->identities, "", &i) == IDENTITY_UNKNOWN;
 }
 
+/* Nobody is told of that. */
+static void wait_connected(struct fixture *f)
+{
+	const struct timespec slice = { .tv_nsec = 1000000 };
+
+	while (metrics_read(f->metrics, METRIC_identity_connected) == 0)
+		nanosleep(&slice, NULL);
+}
+
 void fixture_start(struct fixture *f)
 {
 	const struct identities_options options = { .config = &f->config,
@@ -263,6 +272,7 @@ void fixture_start(struct fixture *f)
 	if (identities_open(&options, &f->identities, &err) < 0)
 		fail_msg("%s", err.text);
 	fixture_wait(f, is_loaded, NULL);
+	wait_connected(f);
 }
 
 void fixture_stop(struct fixture *f)
