@@ -23,11 +23,11 @@ const char *signature_text(unsigned check)
 }
 
 /* OpenSSL refuses a point off the curve, and infinity has no such form. */
-static EVP_PKEY *curve_key(const char *curve, const uint8_t point[2 * CURVE_NUMBER])
+EVP_PKEY *curve_key(const char *curve, const uint8_t point[2 * SM2_NUMBER])
 {
 	const bool sm2 = strcmp(curve, "SM2") == 0;
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, sm2 ? "SM2" : "EC", NULL);
-	uint8_t marked[1 + 2 * CURVE_NUMBER] = { 0x04 };
+	uint8_t marked[1 + 2 * SM2_NUMBER] = { 0x04 };
 	char group[8];
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
@@ -68,7 +68,7 @@ static EVP_PKEY *public_key(enum algorithm algorithm, const uint8_t *key, size_t
 {
 	if (algorithm == ALGORITHM_RSA)
 		return size <= LONG_MAX ? rsa_key(key, size) : NULL;
-	if (size != 2 * CURVE_NUMBER)
+	if (size != 2 * SM2_NUMBER)
 		return NULL;
 	return algorithm == ALGORITHM_SM2    ? curve_key("SM2", key)
 	       : algorithm == ALGORITHM_P256 ? curve_key("P-256", key)
@@ -92,8 +92,15 @@ struct signature_key *signature_key_new(enum algorithm algorithm, const uint8_t 
 		return NULL;
 	}
 	atomic_init(&k->refs, 1);
+	atomic_init(&k->uses, 0);
+	atomic_init(&k->comb, NULL);
 	k->algorithm = algorithm;
-	k->pair = pair;
+	if (algorithm == ALGORITHM_SM2) {
+		memcpy(k->point, key, sizeof(k->point));
+		EVP_PKEY_free(pair); /* it has shown that the point is on the curve */
+	} else {
+		k->pair = pair;
+	}
 	if (id_size > 0)
 		memcpy(k->chip_id, chip_id, id_size);
 	return k;
@@ -110,6 +117,7 @@ void signature_key_free(struct signature_key *k)
 	if (k == NULL || atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	EVP_PKEY_free(k->pair);
+	sm2_comb_free(atomic_load_explicit(&k->comb, memory_order_acquire));
 	OPENSSL_free(k);
 }
 
@@ -119,8 +127,8 @@ enum algorithm signature_key_algorithm(const struct signature_key *k)
 }
 
 /* user: SM2's, else NULL. */
-static bool evp_verify(EVP_PKEY *pair, const char *user, const uint8_t *bytes, size_t size,
-		       const uint8_t *signature, size_t signature_size)
+static bool verify_range(EVP_PKEY *pair, const char *user, const uint8_t *bytes, size_t size,
+			 const uint8_t *signature, size_t signature_size)
 {
 	const EVP_MD *digest = user != NULL ? EVP_sm3() : EVP_sha256();
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -141,20 +149,20 @@ out:
 }
 
 /* A big-endian number of at most 32 bytes behind its leading zeros. */
-static BIGNUM *number(const uint8_t *p, size_t size)
+BIGNUM *signature_number(const uint8_t *p, size_t size)
 {
-	while (size > CURVE_NUMBER && *p == 0) {
+	while (size > SM2_NUMBER && *p == 0) {
 		p++;
 		size--;
 	}
-	return p != NULL && size <= CURVE_NUMBER ? BN_bin2bn(p, (int)size, NULL) : NULL;
+	return p != NULL && size <= SM2_NUMBER ? BN_bin2bn(p, (int)size, NULL) : NULL;
 }
 
 /* OpenSSL speaks SEQUENCE { r, s }.  The caller frees; NULL: not a pair of numbers. */
-static uint8_t *to_der(const struct unit_signature *s, size_t *ret_size)
+uint8_t *signature_der(const struct unit_signature *s, size_t *ret_size)
 {
 	ECDSA_SIG *pair = ECDSA_SIG_new();
-	BIGNUM *r = number(s->r, s->r_size), *ss = number(s->s, s->s_size);
+	BIGNUM *r = signature_number(s->r, s->r_size), *ss = signature_number(s->s, s->s_size);
 	uint8_t *der = NULL;
 	int size;
 
@@ -169,38 +177,19 @@ static uint8_t *to_der(const struct unit_signature *s, size_t *ret_size)
 }
 
 /* Both readings of the signed range. */
-static bool either_range(EVP_PKEY *pair, const char *user, const struct unit_signature *s,
-			 const uint8_t *signature, size_t size)
+bool evp_verify(EVP_PKEY *pair, const char *user, const struct unit_signature *s,
+		const uint8_t *signature, size_t size)
 {
-	return evp_verify(pair, user, s->bytes, s->size, signature, size) ||
+	return verify_range(pair, user, s->bytes, s->size, signature, size) ||
 	       (s->other_size > 0 && s->other_size != s->size &&
-		evp_verify(pair, user, s->bytes, s->other_size, signature, size));
-}
-
-static bool verify_sm2(struct signature_key *k, const struct unit_signature *s,
-		       enum signature_user *ret_user)
-{
-	size_t size = 0;
-	uint8_t *der = to_der(s, &size);
-	bool ok = false;
-
-	if (der != NULL && k->chip_id[0] != '\0' &&
-	    either_range(k->pair, k->chip_id, s, der, size)) {
-		*ret_user = SIGNATURE_USER_CHIP;
-		ok = true;
-	} else if (der != NULL && either_range(k->pair, SIGNATURE_DEFAULT_USER, s, der, size)) {
-		*ret_user = SIGNATURE_USER_DEFAULT;
-		ok = true;
-	}
-	OPENSSL_free(der);
-	return ok;
+		verify_range(pair, user, s->bytes, s->other_size, signature, size));
 }
 
 static bool verify_p256(struct signature_key *k, const struct unit_signature *s)
 {
 	size_t size = 0;
-	uint8_t *der = to_der(s, &size);
-	const bool ok = der != NULL && either_range(k->pair, NULL, s, der, size);
+	uint8_t *der = signature_der(s, &size);
+	const bool ok = der != NULL && evp_verify(k->pair, NULL, s, der, size);
 
 	OPENSSL_free(der);
 	return ok;
@@ -216,22 +205,21 @@ bool signature_verify(struct signature_key *k, const struct unit_signature *s,
 		return false;
 	ERR_set_mark();
 	if (k->algorithm == ALGORITHM_SM2)
-		ok = verify_sm2(k, s, ret_user);
+		ok = sm2_verify(k, s, ret_user);
 	else if (k->algorithm == ALGORITHM_P256)
 		ok = verify_p256(k, s);
 	else if (s->s_size == 0) /* nothing covers an S of RSA: it may not be there */
-		ok = either_range(k->pair, NULL, s, s->r, s->r_size);
+		ok = evp_verify(k->pair, NULL, s, s->r, s->r_size);
 	ERR_pop_to_mark();
 	return ok;
 }
 
-static bool split_der(const uint8_t *der, size_t size, uint8_t r[CURVE_NUMBER],
-		      uint8_t s[CURVE_NUMBER])
+static bool split_der(const uint8_t *der, size_t size, uint8_t r[SM2_NUMBER], uint8_t s[SM2_NUMBER])
 {
 	ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &der, (long)size);
 	const bool ok = pair != NULL &&
-			BN_bn2binpad(ECDSA_SIG_get0_r(pair), r, CURVE_NUMBER) == CURVE_NUMBER &&
-			BN_bn2binpad(ECDSA_SIG_get0_s(pair), s, CURVE_NUMBER) == CURVE_NUMBER;
+			BN_bn2binpad(ECDSA_SIG_get0_r(pair), r, SM2_NUMBER) == SM2_NUMBER &&
+			BN_bn2binpad(ECDSA_SIG_get0_s(pair), s, SM2_NUMBER) == SM2_NUMBER;
 
 	ECDSA_SIG_free(pair);
 	return ok;

@@ -1,6 +1,8 @@
 /* Judging one frame: which keys are tried, what is told about it, and that no changed bit passes.
  */
 
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/core_names.h>
@@ -320,6 +322,58 @@ static void test_activation(void **state)
 	cipher_key_free(k);
 }
 
+struct shared {
+	const struct guard_keys *keys;
+	const struct frame *f;
+	int failures;
+};
+
+static void *check_often(void *arg)
+{
+	struct shared *shared = arg;
+	struct report *report = malloc(sizeof(*report));
+	uint8_t *room = malloc(ROOM);
+	struct guard_result result;
+
+	for (int i = 0; report != NULL && room != NULL && i < 30; i++) {
+		guard_check(shared->f, shared->keys, LAYOUT_UNKNOWN, NOW, room, report, &result);
+		shared->failures += !result.opened || result.signature != SIGNATURE_VALID;
+	}
+	shared->failures += report == NULL || room == NULL;
+	free(report);
+	free(room);
+	return NULL;
+}
+
+/* Method: four threads with the same keys from the first use on, when the tables are made. */
+static void test_threads_share_keys(void **state)
+{
+	struct cipher_key *k = cipher_key_pair(gateway, CIPHER_MODE_SM2_ANY);
+	struct signature_key *signer = signer_of(truck, CHIP);
+	const struct guard_keys keys = {
+		.verify = true,
+		.signers = { { 7, signer } },
+		.signer_count = 1,
+		.ciphers = { { 1, k } },
+		.cipher_count = 1,
+	};
+	const struct frame f = frame_of(0x02, sealed, seal(k, signed_report(truck, CHIP, 10)), 2);
+	struct shared shared[4];
+	pthread_t threads[4];
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		shared[i] = (struct shared){ &keys, &f, 0 };
+		assert_int_equal(pthread_create(&threads[i], NULL, check_often, &shared[i]), 0);
+	}
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(shared[i].failures, 0);
+	}
+	cipher_key_free(k);
+	signature_key_free(signer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_opens_with_the_key_that_fits),
 		cmocka_unit_test(test_other_units),
 		cmocka_unit_test(test_activation),
+		cmocka_unit_test(test_threads_share_keys),
 	};
 
 	return cmocka_run_group_tests(tests, make_pairs, free_pairs);
