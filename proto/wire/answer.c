@@ -34,12 +34,18 @@ static void current_time(int64_t now, struct content *c)
 /* HJ 1239.3 table of the activation answer: state, information. */
 static void activation_result(enum answer answer, struct content *c)
 {
-	const bool done = answer == ANSWER_SUCCESS;
-	const uint8_t info = answer == ANSWER_VIN_DUPLICATE || answer == ANSWER_VIN_UNKNOWN ? 2
-			     : done							    ? 0
-											    : 0xFF;
+	enum { ACTIVATED = 1, FAILED = 2, OK = 0, CHIP_USED = 1, VIN_WRONG = 2, OTHER = 0xFF };
+	uint8_t state = FAILED, info = OTHER;
 
-	c->unit_size = activation_answer_encode(done ? 1 : 2, info, c->unit, sizeof(c->unit));
+	if (answer == ANSWER_SUCCESS) {
+		state = ACTIVATED;
+		info = OK;
+	} else if (answer == ANSWER_CHIP_TAKEN) {
+		info = CHIP_USED;
+	} else if (answer == ANSWER_VIN_DUPLICATE || answer == ANSWER_VIN_UNKNOWN) {
+		info = VIN_WRONG;
+	}
+	c->unit_size = activation_answer_encode(state, info, c->unit, sizeof(c->unit));
 }
 
 static bool answer_v(const struct frame *f, enum answer answer, bool echo, int64_t now,

@@ -46,6 +46,7 @@ enum answer {
 	ANSWER_VIN_DUPLICATE = 0x03,
 	ANSWER_VIN_UNKNOWN = 0x04, /* 2025 edition only */
 	ANSWER_COMMAND = 0xFE,	   /* not an answer */
+	ANSWER_CHIP_TAKEN = 0x100, /* to an activation: no flag, but said in its unit */
 };
 
 enum command {

@@ -8,6 +8,8 @@
 #ifndef PROTO_WIRE_SIGNATURE_H
 #define PROTO_WIRE_SIGNATURE_H
 
+#include <openssl/types.h>
+
 #include "proto/wire/algorithm.h"
 #include "proto/wire/unit.h"
 

@@ -36,7 +36,7 @@
 	X(21, REVOKED, "revoked", "vehicle, terminal or platform is blocked")                      \
 	X(22, NOT_THEIRS, "not_theirs", "VIN does not belong to this platform")                    \
 	X(23, CHIP_TAKEN, "chip_taken", "activation: security chip belongs to another VIN")        \
-	X(24, NOT_ACTIVATED, "not_activated", "policy wants an activated terminal")                \
+	X(24, NOT_ACTIVATED, "not_activated", "activation: switched off by policy")                \
 	X(25, THROTTLED, "throttled", "more logins than allowed; try again later")
 
 #define VERDICT_ENUM_(number, name, text, doc) VERDICT_##name = (number),
