@@ -27,7 +27,7 @@
 #include "gateway/base/error.h"
 #include "gateway/base/metrics.h"
 
-enum { SPOOL_RECORD_MAX = 72 * 1024, SPOOL_BATCH_MAX = 4 * 1024 * 1024 };
+enum { SPOOL_RECORD_MAX = 136 * 1024, SPOOL_BATCH_MAX = 4 * 1024 * 1024 };
 enum { SPOOL_OVERHEAD = 16 * 1024 }; /* of a segment, at most: headers, a mark, alignment */
 
 struct spool; /* the writer; one for each folder (flock) */
