@@ -34,6 +34,11 @@ static inline uint64_t credential(enum credential_kind kind, int64_t id)
 	return (uint64_t)id * 4 + (uint64_t)kind;
 }
 
+static inline enum credential_kind credential_kind_of(uint64_t credential)
+{
+	return (enum credential_kind)(credential % 4);
+}
+
 enum transport { TRANSPORT_ANY, TRANSPORT_TLS, TRANSPORT_CERTIFICATE };
 
 /* terminal_key; times are unix seconds, INT64_MIN and INT64_MAX without a bound. */

@@ -1,17 +1,14 @@
 #include "gateway/ingest/connection.h"
 
 #include <assert.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "gateway/ingest/crypto.h"
 #include "gateway/ingest/loop.h"
 
 #define BIT(n) (1u << (n))
 
-enum { KEEPALIVE_S = 60, UNSENT_MS = 60000, LINGER_MS = 1000 };
+enum { LINGER_MS = 1000 };
 
 /*
  *   HANDSHAKE --> GREETING <--> ACTIVE
@@ -120,6 +117,9 @@ static void connection_leave(struct connection *c, enum connection_end end,
 	list_remove(&c->partial);
 	list_remove(&c->paused);
 	list_remove(&c->slowed);
+	c->held = HOLD_NONE; /* nobody hears the rest */
+	if (c->job != NULL && c->job->done)
+		connection_drop_proof(c, connection_take_proof(c));
 }
 
 bool connection_open(const struct connection *c)
@@ -127,10 +127,10 @@ bool connection_open(const struct connection *c)
 	return c->state != CONNECTION_LINGERING && c->state != CONNECTION_CLOSING;
 }
 
-/* Freed when nobody can come back to it: libuv has let go, and no turn holds an answer for it. */
+/* Freed when nobody can come back to it: libuv, a turn with an answer for it, or a worker. */
 static void connection_reap(struct connection *c)
 {
-	if (!c->closed || c->answers > 0)
+	if (!c->closed || c->answers > 0 || c->job != NULL)
 		return;
 	assert(c->state == CONNECTION_CLOSING && c->out_size == 0 && !c->session.logged_in);
 	list_remove(&c->all);
@@ -267,20 +267,72 @@ void connection_post(struct connection *c, enum connection_mail what)
 	loop_wake(l);
 }
 
-/* Runs on the newcomer's thread, under the table's lock, which keeps c alive. */
-static void taken_over_cb(struct vin_owner *owner)
-{
-	connection_post(list_entry(owner, struct connection, session.owner), MAIL_TAKEN_OVER);
-}
-
 void connection_read_mail(struct connection *c, unsigned why)
 {
 	if (why & MAIL_TAKEN_OVER)
 		connection_finish(c, END_TAKEN_OVER);
+	if ((why & MAIL_CHANGED) && connection_open(c))
+		connection_reconsider(c);
 	if ((why & MAIL_ORDER) && c->session.logged_in) {
 		command_arrived(c);
 		connection_ordered(c);
 	}
+}
+
+void connection_reconsider(struct connection *c)
+{
+	char peer[PEER_TEXT_SIZE];
+
+	if (session_reconsider(c))
+		return;
+	log_line(LOG_NOTICE, "the registry ends a session vin=%s platform=%s peer=%s",
+		 c->session.logged_in ? c->session.vin : "-",
+		 c->session.platform != NULL ? c->session.platform->login : "-",
+		 connection_peer_text(c, peer));
+	connection_finish(c, END_REVOKED);
+}
+
+void connection_ask(struct connection *c, struct crypto_job *job)
+{
+	assert(c->job == NULL);
+	if (job->c == NULL) {
+		job->c = c;
+		job->loop = c->loop;
+		loop_memory(c->loop, (ptrdiff_t)job->size);
+	}
+	c->job = job;
+	c->loop->jobs++;
+	crypto_submit(c->loop->server->crypto, job);
+}
+
+struct crypto_job *connection_take_proof(struct connection *c)
+{
+	struct crypto_job *proof = c->job;
+
+	assert(proof == NULL || proof->done);
+	c->job = NULL;
+	return proof;
+}
+
+void connection_drop_proof(struct connection *c, struct crypto_job *proof)
+{
+	if (proof == NULL)
+		return;
+	loop_memory(c->loop, -(ptrdiff_t)proof->size);
+	crypto_job_free(proof);
+}
+
+void connection_job_done(struct connection *c)
+{
+	assert(c->job != NULL && !c->job->done && c->loop->jobs > 0);
+	c->loop->jobs--;
+	c->job->done = true;
+	if (connection_open(c)) {
+		connection_resume(c);
+		return;
+	}
+	connection_drop_proof(c, connection_take_proof(c));
+	connection_reap(c);
 }
 
 void connection_ordered(struct connection *c)
@@ -296,131 +348,6 @@ void connection_slow(struct connection *c, unsigned ms)
 	metrics_add(c->loop->metrics, METRIC_sessions_throttled_total, 1);
 	c->slowed_ms = uv_now(&c->loop->uv) + ms;
 	list_move_last(&c->loop->slowed, &c->slowed);
-}
-
-static void set_peer(struct connection *c)
-{
-	struct sockaddr_storage name;
-	int size = sizeof(name);
-
-	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&name, &size) != 0)
-		return;
-	if (name.ss_family == AF_INET) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)&name;
-
-		memset(c->peer + 10, 0xFF, 2);
-		memcpy(c->peer + 12, &in->sin_addr, 4);
-		memcpy(c->peer + 16, &in->sin_port, 2);
-	} else if (name.ss_family == AF_INET6) {
-		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&name;
-
-		memcpy(c->peer, &in6->sin6_addr, 16);
-		memcpy(c->peer + 16, &in6->sin6_port, 2);
-	}
-}
-
-const char *connection_peer_text(const struct connection *c, char out[PEER_TEXT_SIZE])
-{
-	const unsigned port = (unsigned)c->peer[16] << 8 | c->peer[17];
-	char host[INET6_ADDRSTRLEN] = "?";
-	static const uint8_t mapped[12] = { [10] = 0xFF, [11] = 0xFF };
-
-	if (memcmp(c->peer, mapped, sizeof(mapped)) == 0) {
-		uv_inet_ntop(AF_INET, c->peer + 12, host, sizeof(host));
-		snprintf(out, PEER_TEXT_SIZE, "%s:%u", host, port);
-	} else {
-		uv_inet_ntop(AF_INET6, c->peer, host, sizeof(host));
-		snprintf(out, PEER_TEXT_SIZE, "[%s]:%u", host, port);
-	}
-	return out;
-}
-
-/* A peer that vanished is noticed by keepalive; one that takes no answers, by the unsent time. */
-static void set_socket(struct connection *c)
-{
-	const int unsent_ms = UNSENT_MS;
-	uv_os_fd_t fd;
-
-	uv_tcp_nodelay(&c->tcp, 1);
-	uv_tcp_keepalive(&c->tcp, 1, KEEPALIVE_S);
-	if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0)
-		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent_ms, sizeof(unsent_ms));
-}
-
-static struct connection *connection_new(struct listener *listener)
-{
-	struct loop *l = listener->loop;
-	struct connection *c = calloc(1, sizeof(*c));
-
-	if (c == NULL)
-		return NULL;
-	c->loop = l;
-	c->stream = listener->tls ? &stream_tls : &stream_plain;
-	if (listener->tls && (c->ssl = tls_accept(l->server->tls, c)) == NULL) {
-		free(c);
-		return NULL;
-	}
-	c->serial = (uint64_t)l->index << 48 | ++l->serial;
-	c->state = listener->tls ? CONNECTION_HANDSHAKE : CONNECTION_GREETING;
-	session_init(&c->session);
-	c->session.owner.taken_over = taken_over_cb;
-	list_init(&c->partial);
-	list_init(&c->paused);
-	list_init(&c->mail);
-	list_init(&c->slowed);
-	list_init(&c->ordered);
-	list_init(&c->all);
-	list_init(&c->wait);
-	list_move_last(&l->connections, &c->all);
-	c->wait_ms = uv_now(&l->uv);
-	list_move_last(&l->waiting[DEADLINE_LOGIN], &c->wait);
-	if (listener->tls)
-		l->handshakes++;
-	l->strangers++;
-	uv_tcp_init(&l->uv, &c->tcp);
-	return c;
-}
-
-/* The newcomer is the last of the list: he has not had his chance yet. */
-static void drop_strangers(struct loop *l)
-{
-	const unsigned limit = (unsigned)l->config->limit_unauthenticated / l->server->loop_count;
-	struct list *head = &l->waiting[DEADLINE_LOGIN];
-	unsigned n = quota_early_drop(l->strangers, limit > 0 ? limit : 1, loop_random(l));
-
-	while (n-- > 0 && head->next != head->prev)
-		connection_close(list_entry(head->next, struct connection, wait), END_DROPPED);
-}
-
-void connection_accept(struct listener *listener)
-{
-	struct loop *l = listener->loop;
-	struct connection *c = connection_new(listener);
-	int64_t open;
-
-	listener->deferred = c == NULL; /* the sweep tries again */
-	if (c == NULL)
-		return;
-	open = atomic_fetch_add(&l->server->connections, 1) + 1;
-	metrics_add(l->metrics, METRIC_connections_open, 1);
-	metrics_add(l->metrics, METRIC_connections_accepted_total, 1);
-	if (uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)&c->tcp) != 0) {
-		connection_close(c, END_PEER);
-		return;
-	}
-	set_peer(c);
-	if (open > l->config->limit_connections) {
-		connection_close(c, END_SHED);
-		return;
-	}
-	c->admitted = quota_accept(l->server->quota, l->config, c->peer, uv_now(&l->uv));
-	if (!c->admitted) {
-		connection_close(c, END_THROTTLED);
-		return;
-	}
-	drop_strangers(l);
-	set_socket(c);
-	connection_read(c);
 }
 
 /* Not to be blamed for a deadline: it is we who do not read. */

@@ -51,6 +51,7 @@ enum connection_end {
 enum connection_mail {
 	MAIL_TAKEN_OVER = 1u << 0, /* the VIN logged in elsewhere */
 	MAIL_ORDER = 1u << 1,	   /* a command came for the vehicle: c->command.arrived */
+	MAIL_CHANGED = 1u << 2,	   /* the registry says something else of the vehicle */
 };
 
 enum { PEER_SIZE = 18, PEER_TEXT_SIZE = 64 };
@@ -76,6 +77,7 @@ struct connection {
 	struct session session;
 	struct quota_bucket quota;
 	struct command_slot command;
+	struct crypto_job *job;	 /* about the first frame of in; pins c until it is done */
 	uint8_t peer[PEER_SIZE]; /* IPv6 or v4-mapped, port; as in the record */
 	uint8_t state;		 /* enum connection_state */
 	uint8_t end;		 /* enum connection_end, once lingering or closing */
@@ -115,6 +117,15 @@ void connection_ordered(struct connection *c);
 void connection_offence(struct connection *c, enum quota_offence offence);
 /* The frames that it sent behind this moment wait for ms milliseconds. */
 void connection_slow(struct connection *c, unsigned ms);
+/*
+ * A worker is asked about the frame that is being judged; when it is done the frame is offered
+ * again.  The job is the connection's until then, and again until it is taken.
+ */
+void connection_ask(struct connection *c, struct crypto_job *job);
+void connection_job_done(struct connection *c);
+/* What was found out about this frame, now the caller's; NULL: nobody was asked. */
+struct crypto_job *connection_take_proof(struct connection *c);
+void connection_drop_proof(struct connection *c, struct crypto_job *proof); /* NULL-safe */
 /* The pipeline let go of answers: c may be freed. */
 void connection_unpin(struct connection *c, uint32_t answers, uint32_t size);
 const char *connection_peer_text(const struct connection *c, char out[PEER_TEXT_SIZE]);
@@ -128,6 +139,8 @@ void connection_post(struct connection *c, enum connection_mail what);
 /* ---- for the loop ---- */
 
 void connection_read_mail(struct connection *c, unsigned why);
+/* Looks at the registry again; ends the session that may not go on. */
+void connection_reconsider(struct connection *c);
 
 /* At once; what is queued is lost.  Idempotent. */
 void connection_close(struct connection *c, enum connection_end end);

@@ -108,7 +108,8 @@ static enum hold offer(struct connection *c, enum scan found, const struct frame
 {
 	struct pipeline *p = &c->loop->pipeline;
 
-	if (c->loop->pauses != 0)
+	/* At a stop the frame that a worker has seen is the last one. */
+	if ((c->loop->pauses & ~(c->job != NULL ? (unsigned)PAUSE_STOP : 0)) != 0)
 		return HOLD_PAUSE;
 	if (found == SCAN_FRAME)
 		return pipeline_frame(p, c, f, VERDICT_ACCEPTED);

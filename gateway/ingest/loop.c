@@ -7,6 +7,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/ingest/connection.h"
+#include "gateway/ingest/crypto.h"
 
 enum { LOG_LINES_PER_SECOND = 20, SWEEPS_PER_SECOND = 1000 / SWEEP_MS };
 
@@ -85,14 +86,14 @@ static void close_handles(struct loop *l)
 }
 
 /*
- * A stop goes step by step: the spool gets what was read, its answers leave, the connections close,
- * and with the last of them the thread ends.
+ * A stop goes step by step: workers finish, the spool gets what was judged, its answers leave, the
+ * connections close, and with the last of them the thread ends.
  */
 static void drain(struct loop *l)
 {
 	const bool late = uv_now(&l->uv) > l->stop_ms + DRAIN_MS;
 
-	if (!late && !pipeline_idle(&l->pipeline))
+	if (!late && (l->jobs > 0 || !pipeline_idle(&l->pipeline)))
 		return;
 	close_all(l);
 	/* The handles stay open: the store and the spool may still wake the loop. */
@@ -120,6 +121,32 @@ static void read_mail(struct loop *l)
 	}
 }
 
+static void take_jobs(struct loop *l)
+{
+	struct list done;
+
+	pthread_mutex_lock(&l->mutex);
+	list_take_all(&done, &l->crypto_done);
+	pthread_mutex_unlock(&l->mutex);
+	while (!list_empty(&done)) {
+		struct crypto_job *job = list_entry(done.next, struct crypto_job, link);
+
+		list_remove(&job->link);
+		connection_job_done(job->c);
+	}
+}
+
+static void reconsider_all(struct loop *l)
+{
+	for (struct list *at = l->connections.next, *next; at != &l->connections; at = next) {
+		struct connection *c = list_entry(at, struct connection, all);
+
+		next = at->next;
+		if (connection_open(c))
+			connection_reconsider(c);
+	}
+}
+
 static void wake_cb(uv_async_t *wake)
 {
 	struct loop *l = list_entry(wake, struct loop, wake);
@@ -128,7 +155,10 @@ static void wake_cb(uv_async_t *wake)
 	if (fresh != NULL)
 		l->config = fresh;
 	pipeline_progress(&l->pipeline);
+	if (atomic_exchange(&l->registry, false))
+		reconsider_all(l);
 	read_mail(l);
+	take_jobs(l);
 	if (atomic_load(&l->stop) && !l->stopping)
 		drain_begin(l);
 }
@@ -159,6 +189,7 @@ static void sweep_cb(uv_timer_t *timer)
 	struct loop *l = list_entry(timer, struct loop, sweep);
 
 	connection_sweep(l);
+	pipeline_turn_end(&l->pipeline); /* libuv may wait for long before the turn's own end */
 	pipeline_progress(&l->pipeline);
 	metrics_set(l->metrics, METRIC_memory_bytes, (int64_t)l->memory);
 	atomic_store(&l->turned_ms, (uint64_t)(clock_mono_ns() / 1000000));
@@ -183,6 +214,7 @@ static void init_lists(struct loop *l)
 	list_init(&l->slowed);
 	list_init(&l->ordered);
 	list_init(&l->mail);
+	list_init(&l->crypto_done);
 	for (unsigned i = 0; i < DEADLINE_COUNT; i++)
 		list_init(&l->waiting[i]);
 }

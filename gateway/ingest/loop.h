@@ -62,6 +62,7 @@ struct loop {
 	size_t memory;	     /* bytes held for connections and answers */
 	unsigned handshakes; /* TLS handshakes in flight */
 	unsigned strangers;  /* connections without a login */
+	unsigned jobs;	     /* that workers have */
 	uint64_t random;     /* state of loop_random() */
 	uint64_t serial;     /* of the last connection */
 	unsigned clock_status;
@@ -83,8 +84,10 @@ struct loop {
 	_Atomic(const struct config *) new_config;
 	atomic_bool stop;
 	_Atomic uint64_t turned_ms; /* monotonic time of the last sweep */
-	pthread_mutex_t mutex;	    /* of mail */
+	atomic_bool registry;	    /* all of it changed */
+	pthread_mutex_t mutex;	    /* of the lists below */
 	struct list mail;	    /* connections that another thread sent word to */
+	struct list crypto_done;    /* jobs that workers gave back */
 };
 
 /* Makes the loop and its listeners; the thread starts with loop_run. */

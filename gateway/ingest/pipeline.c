@@ -12,7 +12,7 @@
 
 enum {
 	ANSWER_SIZE_MAX = 64,  /* a header, a time, a checksum */
-	RECORD_OVERHEAD = 512, /* of a record, over the raw frame: ours and the spool's */
+	RECORD_OVERHEAD = 512, /* of a record, over frame and unit: ours and the spool's */
 	ANSWERS_MIN = 4096,    /* first size of a turn's answers */
 	ANSWER_ALIGN = 8,
 };
@@ -198,9 +198,10 @@ void pipeline_turn_end(struct pipeline *p)
 	}
 }
 
+/* For the frame, and once more for its unit, which may have to be kept as opened. */
 static bool has_room(const struct spool_batch *b, const struct frame *f)
 {
-	return b->max - b->size >= f->size + RECORD_OVERHEAD;
+	return b->max - b->size >= f->size + f->unit_size + RECORD_OVERHEAD;
 }
 
 /* ---- in: a frame becomes a record ---- */
@@ -223,6 +224,15 @@ static bool keep(struct pipeline *p, const struct connection *c, const struct fr
 	r.protocol = j->protocol;
 	r.raw.data = (uint8_t *)(uintptr_t)f->bytes;
 	r.raw.len = f->size;
+	if (j->opened) {
+		r.unit.data = (uint8_t *)(uintptr_t)j->seen.unit;
+		r.unit.len = j->seen.unit_size;
+		r.cipher_key = j->cipher_key;
+	}
+	r.signature = j->signature;
+	r.signature_key = j->signature_key;
+	r.signature_user = j->signature_user;
+	r.credential = j->credential;
 	room = spool_batch_add(p->filling->batch, haulgate__frame_record__get_packed_size(&r));
 	if (room == NULL)
 		return false;
@@ -239,12 +249,11 @@ static bool echoes(const struct loop *l, enum protocol protocol)
 	return protocol != PROTOCOL_HJ1239 || l->config->session_answer_hj1239;
 }
 
-static void answer(struct pipeline *p, struct connection *c, const struct frame *f,
-		   const struct judgement *j)
+static void answer(struct pipeline *p, struct connection *c, const struct judgement *j)
 {
 	uint8_t bytes[ANSWER_SIZE_MAX];
 	struct waiting_answer *a;
-	const size_t size = frame_answer(f, j->answer, echoes(p->loop, j->protocol),
+	const size_t size = frame_answer(&j->seen, j->answer, echoes(p->loop, j->protocol),
 					 clock_wall_ns() / 1000000000, bytes, sizeof(bytes));
 
 	if (size == 0)
@@ -367,6 +376,7 @@ enum hold pipeline_frame(struct pipeline *p, struct connection *c, const struct 
 			 enum verdict verdict)
 {
 	struct metrics_thread *m = p->loop->metrics;
+	struct crypto_job *proof;
 	struct judgement j;
 	unsigned wait_ms;
 
@@ -375,11 +385,14 @@ enum hold pipeline_frame(struct pipeline *p, struct connection *c, const struct 
 			loop_pause(p->loop, PAUSE_BATCH);
 		return HOLD_PAUSE;
 	}
-	if ((wait_ms = session_quota(c)) > 0) {
+	if (c->job == NULL && (wait_ms = session_quota(c)) > 0) {
 		connection_slow(c, wait_ms);
 		return HOLD_QUOTA;
 	}
-	j = session_judge(c, f, verdict, p->report);
+	proof = connection_take_proof(c);
+	j = session_judge(c, f, verdict, proof, p->report);
+	if (j.held)
+		return HOLD_JOB; /* with what was proved so far */
 	metrics_add(m, METRIC_frames_received_total, 1);
 	metrics_add_verdict(m, j.verdict);
 	if (j.verdict != VERDICT_ACCEPTED)
@@ -388,7 +401,8 @@ enum hold pipeline_frame(struct pipeline *p, struct connection *c, const struct 
 	/* What cannot be kept gets no answer, so that the terminal keeps it. */
 	if (!j.keep || keep(p, c, f, &j))
 		if (j.reply)
-			answer(p, c, f, &j);
+			answer(p, c, &j);
+	connection_drop_proof(c, proof);
 	if (j.ends)
 		connection_logged_out(c);
 	if (verdict == VERDICT_BAD_CHECKSUM && !session_bad_frame(c))

@@ -28,6 +28,7 @@ enum hold {
 	HOLD_NONE,  /* it is done with */
 	HOLD_PAUSE, /* no room now, and the loop is paused: offer it again after the resume */
 	HOLD_QUOTA, /* the session sent its share: offer it again later, see connection_slow() */
+	HOLD_JOB,   /* a worker looks at it: offer it again when it is back, see connection_ask() */
 };
 
 enum { BATCH_COUNT = 4, BATCH_SIZE = 1024 * 1024 };
@@ -48,7 +49,7 @@ void pipeline_release(struct pipeline *p);
 
 /*
  * One frame of c; verdict: ACCEPTED so far, or BAD_CHECKSUM.  Unless HOLD_NONE comes back nothing
- * was done.
+ * was done, and the same frame must be the next one of c.
  */
 enum hold pipeline_frame(struct pipeline *p, struct connection *c, const struct frame *f,
 			 enum verdict verdict);

@@ -9,6 +9,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/ingest/connection.h"
 #include "gateway/ingest/loop.h"
 
 enum {
@@ -115,6 +116,53 @@ static int open_store(struct server *s, struct error *err)
 	return store_open(&options, &s->store, err);
 }
 
+/* Both on the identity thread. */
+
+static void post_changed(struct vin_owner *owner, void *arg)
+{
+	(void)arg;
+	connection_post(list_entry(owner, struct connection, session.owner), MAIL_CHANGED);
+}
+
+static void changed_cb(const char *vin, void *arg)
+{
+	struct server *s = arg;
+
+	if (vin[0] != '\0') {
+		vin_table_visit(s->vins, vin, post_changed, NULL);
+		return;
+	}
+	for (unsigned i = 0; i < s->loop_count; i++) {
+		atomic_store(&s->loops[i]->registry, true);
+		loop_wake(s->loops[i]);
+	}
+}
+
+static int open_identities(struct server *s, struct error *err)
+{
+	const struct identities_options options = {
+		.config = s->config,
+		.metrics = metrics_thread(s->metrics, SLOT_IDENTITY),
+		.changed = changed_cb,
+		.arg = s,
+	};
+
+	if (!server_has_registry(s) && s->config->keys_dir[0] == '\0')
+		return 0;
+	return identities_open(&options, &s->identities, err);
+}
+
+bool server_has_registry(const struct server *s)
+{
+	return s->config->store_conninfo[0] != '\0';
+}
+
+enum identity_state server_identity(struct server *s, const char *vin, struct identity **ret)
+{
+	*ret = NULL;
+	return server_has_registry(s) ? identity_get(s->identities, vin, ret) : IDENTITY_UNKNOWN;
+}
+
 /* Each loop listens on the address that the first one got, so that port 0 works too. */
 static int open_listeners(struct server *s, char tcp[ADDRESS_SIZE], char tls[ADDRESS_SIZE],
 			  struct error *err)
@@ -217,6 +265,8 @@ void server_stop(struct server *s)
 	stop_loops(s);
 	for (unsigned i = 0; i < s->loop_count; i++)
 		loop_join(s->loops[i]);
+	crypto_pool_free(s->crypto); /* gives back to loops, whose memory is still there */
+	identities_close(s->identities);
 	if (s->store != NULL)
 		store_close(s->store, STORE_STOP_MS);
 	s->store = NULL;
@@ -248,6 +298,11 @@ int server_start(struct server *s, const struct config *config, struct error *er
 	if (rc == 0)
 		rc = open_loops(s, err);
 	if (rc == 0)
+		rc = open_identities(s, err);
+	if (rc == 0)
+		rc = crypto_pool_new((unsigned)config->crypto_workers,
+				     metrics_thread(s->metrics, SLOT_CRYPTO), &s->crypto, err);
+	if (rc == 0)
 		rc = open_store(s, err);
 	if (rc == 0)
 		rc = open_listeners(s, tcp, tls, err);
@@ -274,6 +329,8 @@ int server_reload(struct server *s, const struct config *config, struct error *e
 		if (rc != 0)
 			return rc;
 	}
+	if (s->identities != NULL && (rc = identities_reload(s->identities, config, err)) != 0)
+		return rc;
 	for (unsigned i = 0; i < s->loop_count; i++) {
 		atomic_store(&s->loops[i]->new_config, config);
 		loop_wake(s->loops[i]);

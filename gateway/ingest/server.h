@@ -13,6 +13,8 @@
 #include "gateway/base/error.h"
 #include "gateway/base/metrics.h"
 #include "gateway/downlink/downlink.h"
+#include "gateway/identity/identity.h"
+#include "gateway/ingest/crypto.h"
 #include "gateway/ingest/quota.h"
 #include "gateway/ingest/tls.h"
 #include "gateway/ingest/vin_table.h"
@@ -32,6 +34,8 @@ struct server {
 	struct store *store; /* NULL without a database */
 	struct vin_table *vins;
 	struct quota *quota;
+	struct identities *identities; /* NULL without a database and keys of our own */
+	struct crypto_pool *crypto;
 	struct downlink *downlink; /* NULL without a database */
 	struct tls *tls;	   /* NULL without a TLS address */
 	/* Called once, from any thread, when the spool failed. */
@@ -53,6 +57,14 @@ int server_start(struct server *s, const struct config *config, struct error *er
  * when that fails, nothing changes.
  */
 int server_reload(struct server *s, const struct config *config, struct error *err);
+
+/* ---- any thread ---- */
+
+bool server_has_registry(const struct server *s);
+/* As identity_get(); UNKNOWN without a registry. */
+enum identity_state server_identity(struct server *s, const char *vin, struct identity **ret);
+
+/* ---- main thread ---- */
 
 /* True while every loop turned within the last limit_ms. */
 bool server_alive(const struct server *s, uint64_t limit_ms);

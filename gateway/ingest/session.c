@@ -2,39 +2,59 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "gateway/base/clock.h"
-#include "gateway/ingest/connection.h"
-#include "gateway/ingest/loop.h"
-
-/* What a rule has at hand. */
-struct hearing {
-	struct connection *c;
-	const struct frame *f;
-	int64_t now; /* unix seconds */
-	struct report *scratch;
-	struct judgement *j;
-};
+#include "gateway/ingest/hearing.h"
 
 void session_init(struct session *s)
 {
 	memset(s, 0, sizeof(*s));
 }
 
-/*
- * While the registry is not loaded (the database is away at our start) nobody can be called
- * unknown: the frames are kept, and the store looks again.
- */
-static enum vehicle_known vehicle(const struct loop *l, const char *vin)
+/* ---- who holds a VIN ---- */
+
+/* What the whole session is known by, whatever its frames show. */
+static uint64_t session_credential(const struct session *s)
 {
-	return l->server->store != NULL ? store_vehicle(l->server->store, vin) : VEHICLE_UNKNOWN;
+	if (s->certificate != 0)
+		return credential(CREDENTIAL_CERTIFICATE, s->certificate);
+	return s->key != 0 ? credential(CREDENTIAL_KEY, s->key) : 0;
 }
 
-static bool vehicle_allowed(const struct loop *l, const char *vin)
+static void alarm_taken(const struct connection *c, const char *vin, uint64_t holder)
 {
-	return l->config->session_unknown_vehicle == UNKNOWN_VEHICLE_PROVISIONAL ||
-	       vehicle(l, vin) != VEHICLE_UNKNOWN;
+	static const char *const kinds[] = { "nothing", "a key", "a certificate", "a platform" };
+	const uint64_t mine = session_credential(&c->session);
+	char peer[PEER_TEXT_SIZE];
+
+	if (loop_may_log(c->loop))
+		log_line(
+			LOG_WARNING,
+			"alarm: somebody with %s wants a VIN whose holder has shown %s; the holder "
+			"keeps it vin=%s peer=%s",
+			kinds[credential_kind_of(mine)], kinds[credential_kind_of(holder)], vin,
+			connection_peer_text(c, peer));
+}
+
+/*
+ * The holder has shown what the newcomer has not, yet: reports are signed, logins are not, and a
+ * terminal that lost its connection must get in again while the old one still seems to live.  So a
+ * login that could be the holder's is let in as far as its first report.
+ */
+static enum verdict session_contend(struct hearing *h, const struct vin_found *found)
+{
+	struct session *s = &h->c->session;
+
+	if (s->contends || credential_kind_of(found->holder) != CREDENTIAL_KEY ||
+	    h->identity == NULL || frame_meaning(&h->j->seen) != MEANING_LOGIN) {
+		alarm_taken(h->c, h->f->vin, found->holder);
+		return VERDICT_VIN_TAKEN;
+	}
+	s->contends = true;
+	s->layout = (uint8_t)found->layout;
+	snprintf(s->vin, sizeof(s->vin), "%s", h->f->vin);
+	return VERDICT_ACCEPTED;
 }
 
 /*
@@ -50,285 +70,146 @@ static bool speaks_hj1239(const struct frame *f, enum layout layout)
 	       (f->header == HEADER_V && f->software_version == VERSION_HJ1239);
 }
 
-/* Binds the VIN to the connection. */
-static enum verdict session_bind(struct hearing *h)
+/* The VIN is ours now. */
+static enum verdict session_begin(struct hearing *h, enum layout layout)
 {
 	struct connection *c = h->c;
-	struct loop *l = c->loop;
 	struct session *s = &c->session;
+	enum verdict verdict;
+
+	snprintf(s->vin, sizeof(s->vin), "%s", h->f->vin);
+	s->logged_in = true;
+	s->contends = false;
+	metrics_add(c->loop->metrics, METRIC_sessions_open, 1);
+	/* Changes of the registry find us from now on; one that came before is seen here. */
+	s->known = server_identity(c->loop->server, s->vin, &s->identity);
+	verdict = connection_admits(c, s->vin, s->known, s->identity);
+	if (verdict != VERDICT_ACCEPTED) {
+		session_end(c);
+		return verdict;
+	}
+	if (layout == LAYOUT_UNKNOWN && s->identity != NULL)
+		layout = s->identity->layout;
+	s->layout = (uint8_t)layout;
+	s->hj1239 = s->hj1239 || speaks_hj1239(h->f, layout);
+	s->start = h->f->start;
+	s->header = h->f->header;
+	s->software_version = h->f->software_version;
+	connection_logged_in(c);
+	command_logged_in(c);
+	connection_ordered(c);
+	return VERDICT_ACCEPTED;
+}
+
+enum verdict session_bind(struct hearing *h)
+{
+	struct loop *l = h->c->loop;
+	struct session *s = &h->c->session;
 	const bool takeover = l->config->session_duplicate_vin == DUPLICATE_VIN_TAKEOVER;
-	enum layout layout = LAYOUT_UNKNOWN;
-	enum vin_claim claim;
+	const struct identity_certificate *certificate;
+	struct vin_found found;
 
 	if (s->logged_in)
 		return VERDICT_ACCEPTED; /* a login again, of the same VIN */
-	claim = vin_table_claim(l->server->vins, h->f->vin, &s->owner, takeover, &layout);
-	if (claim == VIN_HELD_BY_OTHER)
+	certificate = connection_certificate(h->c, h->identity);
+	s->certificate = certificate != NULL ? certificate->id : 0;
+	s->owner.credential = session_credential(s);
+	switch (vin_table_claim(l->server->vins, h->f->vin, &s->owner, takeover, &found)) {
+	case VIN_HELD_BY_OTHER:
 		return VERDICT_VIN_TAKEN;
-	if (claim == VIN_NO_MEMORY) {
-		h->j->keep = h->j->reply = false; /* silence: the terminal tries again */
-		return VERDICT_NOT_LOGGED_IN;
-	}
-	if (claim == VIN_CLAIMED_FROM_OTHER)
+	case VIN_HELD_BY_CREDENTIAL:
+		return session_contend(h, &found);
+	case VIN_NO_MEMORY:
+		return hearing_silence(h);
+	case VIN_CLAIMED_FROM_OTHER:
 		metrics_add(l->metrics, METRIC_sessions_taken_over_total, 1);
-	if (layout == LAYOUT_UNKNOWN && l->server->store != NULL)
-		layout = store_layout(l->server->store, h->f->vin);
-	snprintf(s->vin, sizeof(s->vin), "%s", h->f->vin);
-	s->layout = (uint8_t)layout;
-	s->hj1239 = speaks_hj1239(h->f, layout);
-	s->logged_in = true;
-	metrics_add(l->metrics, METRIC_sessions_open, 1);
-	connection_logged_in(c);
-	command_logged_in(c);
-	return VERDICT_ACCEPTED;
+		break;
+	case VIN_CLAIMED:
+		break;
+	}
+	return session_begin(h, found.layout);
+}
+
+/*
+ * A signed report that somebody recorded is signed for ever, so an old one proves nothing about
+ * who is speaking now.
+ */
+void session_proved(struct hearing *h, int64_t key)
+{
+	enum { FRESH_S = 600 };
+	struct session *s = &h->c->session;
+
+	if (s->platform != NULL || s->key == key || llabs(h->scratch->at - h->now) > FRESH_S)
+		return;
+	s->key = key;
+	if (s->logged_in)
+		vin_table_set_credential(h->c->loop->server->vins, s->vin, &s->owner,
+					 session_credential(s));
 }
 
 void session_end(struct connection *c)
 {
 	struct session *s = &c->session;
 
+	identity_platform_put(s->platform);
+	s->platform = NULL;
+	s->contends = false;
+	s->certificate = s->key = 0;
 	if (!s->logged_in)
 		return;
 	vin_table_release(c->loop->server->vins, s->vin, &s->owner);
 	s->logged_in = false;
+	identity_put(s->identity);
+	s->identity = NULL;
 	command_ended(c);
 	connection_ordered(c);
 	metrics_add(c->loop->metrics, METRIC_sessions_open, -1);
 }
 
-/* ---- the rules, one for each meaning ---- */
+/* ---- changes of the registry ---- */
 
-static enum verdict judge_login(struct hearing *h)
+static bool has_key(const struct identity *identity, int64_t key)
 {
-	struct login login;
-	const enum verdict verdict = login_decode(h->f, h->now, &login);
-
-	if (verdict != VERDICT_ACCEPTED)
-		return verdict;
-	if (!vin_plausible(h->f->vin))
-		return VERDICT_VIN_MALFORMED;
-	if (!vehicle_allowed(h->c->loop, h->f->vin))
-		return VERDICT_VIN_UNKNOWN;
-	return session_bind(h);
+	for (size_t i = 0; identity != NULL && i < identity->key_count; i++)
+		if (identity->keys[i].id == key)
+			return true;
+	return false;
 }
 
-static enum verdict judge_report(struct hearing *h)
-{
-	struct loop *l = h->c->loop;
-	struct session *s = &h->c->session;
-	enum verdict verdict;
-
-	if (!s->logged_in) {
-		if (l->config->session_report_before_login != REPORT_BEFORE_LOGIN_REGISTERED ||
-		    vehicle(l, h->f->vin) != VEHICLE_KNOWN)
-			return VERDICT_NOT_LOGGED_IN;
-		verdict = session_bind(h);
-		if (verdict != VERDICT_ACCEPTED)
-			return verdict;
-	}
-	verdict = report_decode(h->f, (enum layout)s->layout, h->now, h->scratch);
-	if (verdict != VERDICT_ACCEPTED)
-		return verdict;
-	h->j->quirks = h->scratch->quirks;
-	h->j->layout = h->scratch->layout;
-	h->j->protocol = h->scratch->protocol;
-	if (h->scratch->protocol == PROTOCOL_HJ1239)
-		s->hj1239 = true;
-	/* A guess is not remembered: the next report may decide it. */
-	if (h->scratch->layout != (enum layout)s->layout &&
-	    (h->scratch->quirks & QUIRK_LAYOUT_GUESSED) == 0) {
-		s->layout = (uint8_t)h->scratch->layout;
-		vin_table_set_layout(l->server->vins, s->vin, h->scratch->layout);
-	}
-	return VERDICT_ACCEPTED;
-}
-
-static enum verdict judge_logout(struct hearing *h)
-{
-	struct logout logout;
-	enum verdict verdict;
-
-	if (!h->c->session.logged_in)
-		return VERDICT_NOT_LOGGED_IN;
-	verdict = logout_decode(h->f, h->now, &logout);
-	h->j->ends = verdict == VERDICT_ACCEPTED;
-	return verdict;
-}
-
-static enum verdict judge_tamper_alarm(struct hearing *h)
-{
-	struct tamper_alarm alarm;
-
-	h->c->session.hj1239 = true; /* no other protocol has this command */
-	if (!h->c->session.logged_in)
-		return VERDICT_NOT_LOGGED_IN;
-	return tamper_alarm_decode(h->f, h->now, &alarm);
-}
-
-/* Comes before the first login: some terminals do not log in until they are activated. */
-static enum verdict judge_activation(struct hearing *h)
-{
-	struct activation activation;
-	const enum verdict verdict = activation_decode(h->f, h->now, &activation);
-
-	if (h->f->header == HEADER_V)
-		h->c->session.hj1239 = true;
-	if (verdict != VERDICT_ACCEPTED)
-		return verdict;
-	if (strcmp(activation.vin, h->f->vin) != 0)
-		return VERDICT_VIN_MISMATCH;
-	return vehicle_allowed(h->c->loop, h->f->vin) ? VERDICT_ACCEPTED : VERDICT_VIN_UNKNOWN;
-}
-
-/* Time and heartbeat promise nothing about data: answered at once, kept nowhere. */
-static enum verdict judge_courtesy(struct hearing *h)
-{
-	h->j->keep = false;
-	h->j->at_once = true;
-	return VERDICT_ACCEPTED;
-}
-
-/* There are no platform accounts yet. */
-static enum verdict judge_platform_login(struct hearing *h)
-{
-	(void)h;
-	return VERDICT_LOGIN_REFUSED;
-}
-
-static enum verdict judge_platform_logout(struct hearing *h)
-{
-	(void)h;
-	return VERDICT_NOT_LOGGED_IN;
-}
-
-static enum verdict judge_answer(struct hearing *h)
-{
-	h->j->reply = false;
-	return VERDICT_NOT_A_COMMAND;
-}
-
-static enum verdict judge_unknown(struct hearing *h)
-{
-	(void)h;
-	return VERDICT_UNKNOWN_COMMAND;
-}
-
-typedef enum verdict rule(struct hearing *h);
-
-static rule *const rules[] = {
-	[MEANING_UNKNOWN] = judge_unknown,
-	[MEANING_LOGIN] = judge_login,
-	[MEANING_REPORT] = judge_report,
-	[MEANING_LOGOUT] = judge_logout,
-	[MEANING_TIME] = judge_courtesy,
-	[MEANING_HEARTBEAT] = judge_courtesy,
-	[MEANING_TAMPER_ALARM] = judge_tamper_alarm,
-	[MEANING_ACTIVATION] = judge_activation,
-	[MEANING_ACTIVATION_ANSWER] = judge_answer,
-	[MEANING_PLATFORM_LOGIN] = judge_platform_login,
-	[MEANING_PLATFORM_LOGOUT] = judge_platform_logout,
-	[MEANING_KEY_EXCHANGE] = judge_unknown,
-	[MEANING_DOWNLINK_ANSWER] = judge_answer,
-};
-
-static enum verdict judge(struct hearing *h, enum verdict so_far)
-{
-	const struct frame *f = h->f;
-	const struct session *s = &h->c->session;
-	const enum meaning meaning = frame_meaning(f);
-
-	assert((size_t)meaning < sizeof(rules) / sizeof(rules[0]));
-	if (f->answer != ANSWER_COMMAND)
-		h->j->reply = false; /* else two gateways would talk for ever */
-	/* Secrets never reach the disk, however broken their frame is. */
-	if (meaning == MEANING_PLATFORM_LOGIN || meaning == MEANING_KEY_EXCHANGE)
-		h->j->keep = false;
-	if (so_far != VERDICT_ACCEPTED)
-		return so_far;
-	if (f->answer != ANSWER_COMMAND)
-		return judge_answer(h);
-	if (s->logged_in && strcmp(s->vin, f->vin) != 0)
-		return VERDICT_VIN_MISMATCH;
-	return rules[meaning](h);
-}
-
-static enum answer answer_to(const struct frame *f, enum verdict verdict)
-{
-	switch (verdict) {
-	case VERDICT_ACCEPTED:
-		return ANSWER_SUCCESS;
-	case VERDICT_VIN_TAKEN:
-		return ANSWER_VIN_DUPLICATE;
-	case VERDICT_VIN_UNKNOWN:
-		return f->protocol == PROTOCOL_GBT32960_2025 ? ANSWER_VIN_UNKNOWN : ANSWER_ERROR;
-	default:
-		return ANSWER_ERROR;
-	}
-}
-
-/*
- * What a logged-in terminal sends about itself is evidence and always kept.  What anybody could
- * send is kept at a bounded rate, or strangers could fill the disk.
- */
-static bool within_rate(struct connection *c, enum verdict verdict)
+static bool vehicle_goes_on(struct connection *c)
 {
 	struct session *s = &c->session;
-	const bool own = s->logged_in &&
-			 (verdict == VERDICT_BAD_UNIT || verdict == VERDICT_BAD_TIME ||
-			  verdict == VERDICT_ENCRYPTED || verdict == VERDICT_UNKNOWN_COMMAND);
+	const struct identity_certificate *certificate;
+	const int64_t shown = s->certificate;
 
-	if (verdict == VERDICT_ACCEPTED || own)
+	identity_put(s->identity);
+	s->known = server_identity(c->loop->server, s->vin, &s->identity);
+	certificate = connection_certificate(c, s->identity);
+	s->certificate = certificate != NULL ? certificate->id : 0;
+	if (s->certificate != shown)
+		vin_table_set_credential(c->loop->server->vins, s->vin, &s->owner,
+					 session_credential(s));
+	return connection_admits(c, s->vin, s->known, s->identity) == VERDICT_ACCEPTED &&
+	       (shown == 0 || s->certificate == shown) &&
+	       (s->key == 0 || has_key(s->identity, s->key));
+}
+
+bool session_reconsider(struct connection *c)
+{
+	struct session *s = &c->session;
+	struct identity_platform *fresh;
+	bool goes_on;
+
+	if (s->logged_in)
+		return vehicle_goes_on(c);
+	if (s->platform == NULL)
 		return true;
-	if (s->refused >= c->loop->config->session_bad_frames_max)
-		return false;
-	s->refused++;
-	return true;
-}
-
-static void count_minute(struct session *s, uint64_t now_ms)
-{
-	const uint32_t minute = (uint32_t)(now_ms / 60000);
-
-	if (s->minute == minute)
-		return;
-	s->minute = minute;
-	s->bad = s->refused = 0;
-}
-
-bool session_bad_frame(struct connection *c)
-{
-	struct session *s = &c->session;
-
-	count_minute(s, uv_now(&c->loop->uv));
-	return ++s->bad < c->loop->config->session_bad_frames_max;
-}
-
-unsigned session_quota(struct connection *c)
-{
-	const unsigned rate = (unsigned)c->loop->config->limit_vin_frames;
-
-	return rate == 0 ? 0 : quota_take(&c->quota, rate, uv_now(&c->loop->uv));
-}
-
-struct judgement session_judge(struct connection *c, const struct frame *f, enum verdict so_far,
-			       struct report *scratch)
-{
-	struct judgement j = {
-		.layout = (enum layout)c->session.layout,
-		.protocol = f->protocol,
-		.keep = true,
-		.reply = true,
-	};
-	struct hearing h = { c, f, clock_wall_ns() / 1000000000, scratch, &j };
-
-	count_minute(&c->session, uv_now(&c->loop->uv));
-	j.verdict = judge(&h, so_far);
-	j.answer = answer_to(f, j.verdict);
-	j.keep = j.keep && within_rate(c, j.verdict);
-	/* What is not kept makes no promise, so its answer waits for nothing. */
-	j.at_once = j.at_once || !j.keep;
-	if (f->header == HEADER_V && c->session.hj1239)
-		j.protocol = PROTOCOL_HJ1239;
-	assert(j.at_once || j.keep);
-	return j;
+	fresh = identity_platform(c->loop->server->identities, s->platform->login);
+	if ((goes_on = platform_goes_on(c, fresh))) {
+		identity_platform_put(s->platform);
+		s->platform = fresh;
+	} else {
+		identity_platform_put(fresh);
+	}
+	return goes_on;
 }

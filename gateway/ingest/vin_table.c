@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/identity/identity.h"
 #include "gateway/ingest/list.h"
 
 enum { SHARDS = 16, BUCKETS_MIN = 64 };
@@ -156,39 +157,85 @@ void vin_table_free(struct vin_table *t)
 	free(t);
 }
 
+static unsigned strength(uint64_t credential)
+{
+	static const unsigned strengths[] = {
+		[CREDENTIAL_NONE] = 0,
+		[CREDENTIAL_PLATFORM] = 1,
+		[CREDENTIAL_KEY] = 2,
+		[CREDENTIAL_CERTIFICATE] = 3,
+	};
+
+	return strengths[credential_kind_of(credential)];
+}
+
+/* May somebody with newcomer's credential take the VIN from one with holder's? */
+static enum vin_claim dispute(uint64_t holder, uint64_t newcomer, bool takeover)
+{
+	if (holder == 0 && newcomer == 0)
+		return takeover ? VIN_CLAIMED_FROM_OTHER : VIN_HELD_BY_OTHER;
+	return holder == newcomer || strength(newcomer) > strength(holder) ? VIN_CLAIMED_FROM_OTHER
+									   : VIN_HELD_BY_CREDENTIAL;
+}
+
 static enum vin_claim shard_claim(struct shard *s, const char *vin, struct vin_owner *o,
-				  bool takeover, enum layout *ret_layout)
+				  bool takeover, struct vin_found *ret)
 {
 	struct vin_entry *e = shard_find(s, vin);
 	enum vin_claim claim = VIN_CLAIMED;
 
 	if (e == NULL && (e = shard_insert(s, vin)) == NULL)
 		return VIN_NO_MEMORY;
+	*ret = (struct vin_found){ .layout = (enum layout)e->layout };
 	if (e->owner != NULL && e->owner != o) {
-		if (!takeover)
-			return VIN_HELD_BY_OTHER;
+		ret->holder = e->owner->credential;
+		claim = dispute(ret->holder, o->credential, takeover);
+		if (claim != VIN_CLAIMED_FROM_OTHER)
+			return claim;
 		e->owner->taken_over(e->owner);
-		claim = VIN_CLAIMED_FROM_OTHER;
 	}
 	if (!list_empty(&e->unused)) {
 		list_remove(&e->unused);
 		s->unused_count--;
 	}
 	e->owner = o;
-	*ret_layout = (enum layout)e->layout;
 	return claim;
 }
 
 enum vin_claim vin_table_claim(struct vin_table *t, const char *vin, struct vin_owner *o,
-			       bool takeover, enum layout *ret_layout)
+			       bool takeover, struct vin_found *ret)
 {
 	struct shard *s = shard_of(t, vin);
 	enum vin_claim claim;
 
 	pthread_mutex_lock(&s->mutex);
-	claim = shard_claim(s, vin, o, takeover, ret_layout);
+	claim = shard_claim(s, vin, o, takeover, ret);
 	pthread_mutex_unlock(&s->mutex);
 	return claim;
+}
+
+void vin_table_set_credential(struct vin_table *t, const char *vin, struct vin_owner *o,
+			      uint64_t credential)
+{
+	struct shard *s = shard_of(t, vin);
+	struct vin_entry *e;
+
+	pthread_mutex_lock(&s->mutex);
+	e = shard_find(s, vin);
+	if (e != NULL && e->owner == o)
+		o->credential = credential;
+	pthread_mutex_unlock(&s->mutex);
+}
+
+/* Nobody holds it now: forgotten when too many others came after it. */
+static void shard_unuse(struct shard *s, struct vin_entry *e)
+{
+	e->owner = NULL;
+	if (list_empty(&e->unused))
+		s->unused_count++;
+	list_move_last(&s->unused, &e->unused);
+	if (s->unused_count > s->unused_max)
+		shard_forget_oldest(s);
 }
 
 void vin_table_release(struct vin_table *t, const char *vin, struct vin_owner *o)
@@ -198,13 +245,8 @@ void vin_table_release(struct vin_table *t, const char *vin, struct vin_owner *o
 
 	pthread_mutex_lock(&s->mutex);
 	e = shard_find(s, vin);
-	if (e != NULL && e->owner == o) {
-		e->owner = NULL;
-		list_move_last(&s->unused, &e->unused);
-		s->unused_count++;
-		if (s->unused_count > s->unused_max)
-			shard_forget_oldest(s);
-	}
+	if (e != NULL && e->owner == o)
+		shard_unuse(s, e);
 	pthread_mutex_unlock(&s->mutex);
 }
 
@@ -223,6 +265,19 @@ bool vin_table_visit(struct vin_table *t, const char *vin, vin_visit *visit, voi
 	return found;
 }
 
+enum layout vin_table_layout(struct vin_table *t, const char *vin)
+{
+	struct shard *s = shard_of(t, vin);
+	const struct vin_entry *e;
+	enum layout layout;
+
+	pthread_mutex_lock(&s->mutex);
+	e = shard_find(s, vin);
+	layout = e != NULL ? (enum layout)e->layout : LAYOUT_UNKNOWN;
+	pthread_mutex_unlock(&s->mutex);
+	return layout;
+}
+
 void vin_table_set_layout(struct vin_table *t, const char *vin, enum layout layout)
 {
 	struct shard *s = shard_of(t, vin);
@@ -230,7 +285,12 @@ void vin_table_set_layout(struct vin_table *t, const char *vin, enum layout layo
 
 	pthread_mutex_lock(&s->mutex);
 	e = shard_find(s, vin);
-	if (e != NULL)
+	if (e == NULL)
+		e = shard_insert(s, vin);
+	if (e != NULL) {
 		e->layout = (uint8_t)layout;
+		if (e->owner == NULL)
+			shard_unuse(s, e);
+	}
 	pthread_mutex_unlock(&s->mutex);
 }

@@ -2,7 +2,8 @@
  * vin_table.h - which connection a VIN is logged in on, over all loops of the process, and the
  * layout that its terminal was last seen with.
  *
- * Touched at login, logout and change of layout only, never per frame.  Any thread.
+ * Touched at login, logout and change of layout only, never per frame, but for platforms' frames.
+ * Any thread.
  * Memory is bounded: VINs without a session are forgotten, the longest unused first.
  */
 #ifndef GATEWAY_INGEST_VIN_TABLE_H
@@ -10,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "gateway/base/error.h"
 #include "proto/wire/unit.h"
@@ -23,22 +25,40 @@ struct vin_owner {
 	 * pass the word on, and do not call the table.  The owner holds nothing any more.
 	 */
 	void (*taken_over)(struct vin_owner *o);
+	/* What it proved itself with (identity.h); while it holds the VIN changed by
+	 * vin_table_set_credential() only. */
+	uint64_t credential;
 };
 
 /* How a visitor finds the owner. */
 typedef void vin_visit(struct vin_owner *o, void *arg);
 
-enum vin_claim { VIN_CLAIMED, VIN_CLAIMED_FROM_OTHER, VIN_HELD_BY_OTHER, VIN_NO_MEMORY };
+enum vin_claim {
+	VIN_CLAIMED,
+	VIN_CLAIMED_FROM_OTHER,
+	VIN_HELD_BY_OTHER,	/* nobody proved anything, and first come is first served */
+	VIN_HELD_BY_CREDENTIAL, /* the holder proved what the newcomer did not */
+	VIN_NO_MEMORY
+};
+
+struct vin_found {
+	enum layout layout; /* as remembered, or LAYOUT_UNKNOWN */
+	uint64_t holder;    /* VIN_HELD_*: its credential */
+};
 
 int vin_table_new(size_t remembered_max, struct vin_table **ret, struct error *err);
 void vin_table_free(struct vin_table *t); /* NULL-safe */
 
 /*
- * takeover: the newcomer wins over another owner; else it is refused.  *ret_layout is the layout
- * remembered for the VIN, or LAYOUT_UNKNOWN; set when claimed.
+ * The same credential takes over, and so does a stronger kind of it; a weaker or another one is
+ * refused.  takeover: what holds between two owners without any.  *ret: unless VIN_NO_MEMORY.
  */
 enum vin_claim vin_table_claim(struct vin_table *t, const char *vin, struct vin_owner *o,
-			       bool takeover, enum layout *ret_layout);
+			       bool takeover, struct vin_found *ret);
+
+/* o proved something.  Nothing happens when o does not hold vin. */
+void vin_table_set_credential(struct vin_table *t, const char *vin, struct vin_owner *o,
+			      uint64_t credential);
 
 /* After this nobody calls o->taken_over.  Nothing happens when o does not hold vin. */
 void vin_table_release(struct vin_table *t, const char *vin, struct vin_owner *o);
@@ -49,6 +69,8 @@ void vin_table_release(struct vin_table *t, const char *vin, struct vin_owner *o
  */
 bool vin_table_visit(struct vin_table *t, const char *vin, vin_visit *visit, void *arg);
 
+/* Whether or not somebody holds vin. */
+enum layout vin_table_layout(struct vin_table *t, const char *vin);
 void vin_table_set_layout(struct vin_table *t, const char *vin, enum layout layout);
 
 #endif

@@ -43,6 +43,19 @@ def make_certificate(folder, name):
     return cert, key
 
 
+class Record:
+    """One line of peek."""
+
+    def __init__(self, verdict, quirks, layout, protocol, tls, raw, signature, signature_key,
+                 signature_user, credential, cipher_key, unit):
+        self.verdict, self.raw, self.signature = verdict, bytes.fromhex(raw), signature
+        self.quirks, self.layout, self.protocol = int(quirks), int(layout), int(protocol)
+        self.tls, self.signature_user = int(tls), int(signature_user)
+        self.signature_key, self.cipher_key = int(signature_key), int(cipher_key)
+        self.credential = int(credential)
+        self.unit = None if unit == "-" else bytes.fromhex(unit)
+
+
 class Gateway:
     """sections: {"session": {"login_s": 2}}; several gateways may share folder's spools by id."""
 
@@ -115,10 +128,13 @@ class Gateway:
 
     def records(self):
         """(verdict, raw) of each record in the spool; after stop()."""
+        return [(r.verdict, r.raw) for r in self.whole_records()]
+
+    def whole_records(self):
         assert self.process.poll() is not None
         lines = subprocess.run([PEEK, "spool", self.spool_dir], check=True, capture_output=True,
                                text=True).stdout.splitlines()
-        return [(line.split()[0], bytes.fromhex(line.split()[5])) for line in lines]
+        return [Record(*line.split()) for line in lines]
 
     def metrics(self):
         text = subprocess.run([PEEK, "metrics", self.run_dir], check=True, capture_output=True,

@@ -1,7 +1,8 @@
 /*
  * peek - what a test wants to know of a gateway: its spool's records and its metrics, as lines.
  *
- * peek spool DIR: verdict, quirks, layout, protocol, tls, raw in hex; of a stopped gateway.
+ * peek spool DIR: verdict, quirks, layout, protocol, tls, raw in hex, signature, its key, its user,
+ * credential, key of the cipher, opened unit in hex or "-"; of a stopped gateway.
  * peek metrics RUN_DIR: Prometheus text.
  */
 #include <inttypes.h>
@@ -11,8 +12,17 @@
 
 #include "gateway/base/metrics.h"
 #include "gateway/spool/spool.h"
+#include "proto/wire/signature.h"
 #include "proto/wire/verdict.h"
 #include "record.pb-c.h"
+
+static void print_hex(const ProtobufCBinaryData *bytes)
+{
+	for (size_t i = 0; i < bytes->len; i++)
+		printf("%02x", bytes->data[i]);
+	if (bytes->len == 0)
+		putchar('-');
+}
 
 static int print_record(const struct spool_record *record)
 {
@@ -23,8 +33,10 @@ static int print_record(const struct spool_record *record)
 		return -1;
 	printf("%s %u %u %u %d ", verdict_name(r->verdict), r->quirks, r->layout, r->protocol,
 	       r->tls);
-	for (size_t i = 0; i < r->raw.len; i++)
-		printf("%02x", r->raw.data[i]);
+	print_hex(&r->raw);
+	printf(" %s %" PRIu64 " %u %" PRIu64 " %" PRIu64 " ", signature_text(r->signature),
+	       r->signature_key, r->signature_user, r->credential, r->cipher_key);
+	print_hex(&r->unit);
 	puts("");
 	haulgate__frame_record__free_unpacked(r, NULL);
 	return 0;

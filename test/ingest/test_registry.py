@@ -1,48 +1,17 @@
 """With a database: who is registered, and answers that wait for the store (store.ack = store)."""
-import os
 import subprocess
 import unittest
 
-from gateway import GatewayTest, await_that, wire
-
-OK, BAD = wire.SUCCESS, wire.ERROR
-UNKNOWN_VIN = "LTEST000000000099"
-MIGRATE = os.environ["HAULGATE_MIGRATE"]
-SCHEMA = os.environ["HAULGATE_SCHEMA"]
+from gateway import wire
+from registry import BAD, OK, UNKNOWN_VIN, RegistryTest
 
 
-class Registry(GatewayTest):
-    number = 0
-
-    def setUp(self):
-        super().setUp()
-        Registry.number += 1
-        self.database = f"ingest_{os.getpid()}_{Registry.number}"
-        subprocess.run(["createdb", self.database], check=True)
-        subprocess.run([MIGRATE, "--conninfo", self.conninfo("postgres"), "--schema-dir", SCHEMA],
-                       check=True, capture_output=True)
-
-    def conninfo(self, user):
-        return f"host={os.environ['PGHOST']} port=5432 user={user} dbname={self.database}"
-
-    def sql(self, text):
-        return subprocess.run(["psql", "-XAtq", "-d", self.database, "-c", text], check=True,
-                              capture_output=True, text=True).stdout.strip()
-
+class Registry(RegistryTest):
     def store_gateway(self, **sections):
         sections.setdefault("store", {})["conninfo"] = self.conninfo("haulgate_gateway")
         sections.setdefault("session", {}).setdefault("unknown_vehicle", "reject")
         self.sql(f"INSERT INTO vehicle (vin) VALUES ('{wire.VIN}')")
         return self.gateway(**sections)
-
-    def await_registry(self, g):
-        """Until it is loaded nobody can be called unknown."""
-        def refused():
-            c = self.client(g).send(wire.login_p(self.now, vin=UNKNOWN_VIN))
-            answer = c.frame()
-            c.close()
-            return answer[1:] == (1, BAD)
-        await_that("the registry", refused)
 
     def test_only_registered_vehicles_log_in(self):
         g = self.store_gateway()

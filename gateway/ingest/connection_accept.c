@@ -1,0 +1,143 @@
+/* connection_accept.c - how a connection begins: who it is, and whether there is room for it. */
+#include "gateway/ingest/connection.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/ingest/loop.h"
+
+enum { KEEPALIVE_S = 60, UNSENT_MS = 60000 };
+
+static void set_peer(struct connection *c)
+{
+	struct sockaddr_storage name;
+	int size = sizeof(name);
+
+	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&name, &size) != 0)
+		return;
+	if (name.ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)&name;
+
+		memset(c->peer + 10, 0xFF, 2);
+		memcpy(c->peer + 12, &in->sin_addr, 4);
+		memcpy(c->peer + 16, &in->sin_port, 2);
+	} else if (name.ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&name;
+
+		memcpy(c->peer, &in6->sin6_addr, 16);
+		memcpy(c->peer + 16, &in6->sin6_port, 2);
+	}
+}
+
+const char *connection_peer_text(const struct connection *c, char out[PEER_TEXT_SIZE])
+{
+	const unsigned port = (unsigned)c->peer[16] << 8 | c->peer[17];
+	char host[INET6_ADDRSTRLEN] = "?";
+	static const uint8_t mapped[12] = { [10] = 0xFF, [11] = 0xFF };
+
+	if (memcmp(c->peer, mapped, sizeof(mapped)) == 0) {
+		uv_inet_ntop(AF_INET, c->peer + 12, host, sizeof(host));
+		snprintf(out, PEER_TEXT_SIZE, "%s:%u", host, port);
+	} else {
+		uv_inet_ntop(AF_INET6, c->peer, host, sizeof(host));
+		snprintf(out, PEER_TEXT_SIZE, "[%s]:%u", host, port);
+	}
+	return out;
+}
+
+/* A peer that vanished is noticed by keepalive; one that takes no answers, by the unsent time. */
+static void set_socket(struct connection *c)
+{
+	const int unsent_ms = UNSENT_MS;
+	uv_os_fd_t fd;
+
+	uv_tcp_nodelay(&c->tcp, 1);
+	uv_tcp_keepalive(&c->tcp, 1, KEEPALIVE_S);
+	if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent_ms, sizeof(unsent_ms));
+}
+
+/* Runs on the newcomer's thread, under the table's lock, which keeps c alive. */
+static void taken_over_cb(struct vin_owner *owner)
+{
+	connection_post(list_entry(owner, struct connection, session.owner), MAIL_TAKEN_OVER);
+}
+
+static struct connection *connection_new(struct listener *listener)
+{
+	struct loop *l = listener->loop;
+	struct connection *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->loop = l;
+	c->stream = listener->tls ? &stream_tls : &stream_plain;
+	if (listener->tls && (c->ssl = tls_accept(l->server->tls, c)) == NULL) {
+		free(c);
+		return NULL;
+	}
+	c->serial = (uint64_t)l->index << 48 | ++l->serial;
+	c->state = listener->tls ? CONNECTION_HANDSHAKE : CONNECTION_GREETING;
+	session_init(&c->session);
+	c->session.owner.taken_over = taken_over_cb;
+	list_init(&c->partial);
+	list_init(&c->paused);
+	list_init(&c->mail);
+	list_init(&c->slowed);
+	list_init(&c->ordered);
+	list_init(&c->all);
+	list_init(&c->wait);
+	list_move_last(&l->connections, &c->all);
+	c->wait_ms = uv_now(&l->uv);
+	list_move_last(&l->waiting[DEADLINE_LOGIN], &c->wait);
+	if (listener->tls)
+		l->handshakes++;
+	l->strangers++;
+	uv_tcp_init(&l->uv, &c->tcp);
+	return c;
+}
+
+/* The newcomer is the last of the list: he has not had his chance yet. */
+static void drop_strangers(struct loop *l)
+{
+	const unsigned limit = (unsigned)l->config->limit_unauthenticated / l->server->loop_count;
+	struct list *head = &l->waiting[DEADLINE_LOGIN];
+	unsigned n = quota_early_drop(l->strangers, limit > 0 ? limit : 1, loop_random(l));
+
+	while (n-- > 0 && head->next != head->prev)
+		connection_close(list_entry(head->next, struct connection, wait), END_DROPPED);
+}
+
+void connection_accept(struct listener *listener)
+{
+	struct loop *l = listener->loop;
+	struct connection *c = connection_new(listener);
+	int64_t open;
+
+	listener->deferred = c == NULL; /* the sweep tries again */
+	if (c == NULL)
+		return;
+	open = atomic_fetch_add(&l->server->connections, 1) + 1;
+	metrics_add(l->metrics, METRIC_connections_open, 1);
+	metrics_add(l->metrics, METRIC_connections_accepted_total, 1);
+	if (uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)&c->tcp) != 0) {
+		connection_close(c, END_PEER);
+		return;
+	}
+	set_peer(c);
+	if (open > l->config->limit_connections) {
+		connection_close(c, END_SHED);
+		return;
+	}
+	c->admitted = quota_accept(l->server->quota, l->config, c->peer, uv_now(&l->uv));
+	if (!c->admitted) {
+		connection_close(c, END_THROTTLED);
+		return;
+	}
+	drop_strangers(l);
+	set_socket(c);
+	connection_read(c);
+}
