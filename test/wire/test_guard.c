@@ -5,15 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
 
 #include "proto/wire/guard.h"
 #include "test/wire/cm.h"
+#include "test/wire/pair.h"
 #include "test/wire/sample.h"
 
-#define NOW  (SAMPLE_TIME + 60)
-#define CHIP "CHIP0123456789AB"
+#define NOW (SAMPLE_TIME + 60)
 
 enum { ROOM = 8192 };
 
@@ -37,18 +36,6 @@ static int free_pairs(void **state)
 	EVP_PKEY_free(other);
 	EVP_PKEY_free(gateway);
 	return 0;
-}
-
-static void public_point(EVP_PKEY *pair, uint8_t point[64])
-{
-	uint8_t marked[65];
-	size_t n = 0;
-
-	assert_int_equal(EVP_PKEY_get_octet_string_param(pair, OSSL_PKEY_PARAM_PUB_KEY, marked,
-							 sizeof(marked), &n),
-			 1);
-	assert_int_equal(n, sizeof(marked));
-	memcpy(point, marked + 1, 64);
 }
 
 static struct signature_key *signer_of(EVP_PKEY *pair, const char *chip)
