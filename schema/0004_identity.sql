@@ -189,21 +189,24 @@ CREATE TABLE command (
   vehicle_id   bigint NOT NULL REFERENCES vehicle,
   kind         text NOT NULL CHECK (kind IN ('query', 'set', 'control')),
   parameters   jsonb NOT NULL,            -- as ordered: docs/downlink.md
-  unit         bytea NOT NULL,            -- behind the time, on the wire
   state        text NOT NULL DEFAULT 'queued'
                CHECK (state IN ('queued', 'sent', 'answered', 'refused', 'silent', 'expired', 'impossible', 'cancelled')),
   ordered_by   text NOT NULL,
   reason       text NOT NULL,
   ordered_at   timestamptz NOT NULL DEFAULT now(),
   expires_at   timestamptz NOT NULL,
-  gateway_id   smallint,                  -- that has taken it
+  gateway_id   smallint,                  -- that has it in hand, or had it last
+  taken_at     timestamptz,               -- NULL: no gateway has it in hand
   attempts     integer NOT NULL DEFAULT 0,
+  unit         bytea,                     -- as sent, behind the time: the terminal's protocol decides how
   sent_at      timestamptz,
   ended_at     timestamptz,
-  answer       bytea,
-  answered     jsonb                      -- the answer, decoded
+  answer       bytea,                     -- the unit of the answer
+  answered     jsonb,                     -- the same, decoded
+  message      text                       -- why it ended as it did
 );
 CREATE INDEX command_waiting ON command (vehicle_id, id) WHERE state IN ('queued', 'sent');
+CREATE UNIQUE INDEX command_in_hand ON command (vehicle_id) WHERE state IN ('queued', 'sent') AND taken_at IS NOT NULL;
 CREATE INDEX command_vehicle ON command (vehicle_id, id DESC);
 
 -- Who did what.  Nobody updates or deletes.

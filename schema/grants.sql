@@ -56,7 +56,8 @@ GRANT SELECT ON fleet, terminal_identity, terminal_key, certificate, platform, p
 GRANT EXECUTE ON FUNCTION activation_take(bigint, text, bytea, text, timestamptz, text) TO haulgate_gateway;
 GRANT SELECT, INSERT, UPDATE ON platform_day TO haulgate_gateway;
 GRANT SELECT, INSERT ON replay TO haulgate_gateway;
-GRANT SELECT, UPDATE (state, gateway_id, attempts, sent_at, ended_at, answer, answered) ON command TO haulgate_gateway;
+GRANT SELECT, UPDATE (state, gateway_id, taken_at, attempts, unit, sent_at, ended_at, answer, answered, message) ON command
+      TO haulgate_gateway;
 
 -- Who reads sees no secret, wrapped or hashed as it may be.
 GRANT SELECT ON terminal_identity, certificate, platform_vehicle, platform_day, platform_link_position,
@@ -66,17 +67,19 @@ GRANT SELECT (id, vehicle_id, purpose, algorithm, mode, chip_id, public_key, sta
               changed_by, reason) ON terminal_key TO haulgate_query;
 GRANT SELECT (id, name, address, tls, tls_ca, start, platform_code, login, selection, selected, in_flight, state, changed_by)
       ON platform_link TO haulgate_query;
-GRANT SELECT ON command TO haulgate_query;
+
+-- Commands are ordered, seen and cancelled by functions alone, which write the audit row with them.
+GRANT EXECUTE ON FUNCTION api.command_order(text, text, jsonb, text, text, integer), api.command(text, bigint),
+      api.commands(text, text, bigint, integer), api.command_cancel(text, bigint, text, text)
+      TO haulgate_query, haulgate_operator;
 
 -- tools/keys, tools/registry, tools/command: people who keep the registry.  Nothing that a finding may rest on is
 -- deleted: vehicles retire, keys and certificates are revoked, terminals removed.
-GRANT SELECT ON division, haul_route, fleet, vehicle, terminal, terminal_key, platform_link, command, audit_log,
+GRANT SELECT ON division, haul_route, fleet, vehicle, terminal, terminal_key, platform_link, audit_log,
       registry_history, schema_version TO haulgate_operator;
 GRANT INSERT, UPDATE ON fleet, vehicle, terminal_identity, terminal_key, certificate, platform, platform_link
       TO haulgate_operator;
 GRANT INSERT, DELETE ON platform_vehicle TO haulgate_operator;
-GRANT INSERT (vehicle_id, kind, parameters, unit, ordered_by, reason, expires_at) ON command TO haulgate_operator;
-GRANT UPDATE (state, ended_at) ON command TO haulgate_operator;
 GRANT INSERT (actor, action, subject, detail) ON audit_log TO haulgate_operator;
 
 -- haulgate-link reads what to forward and keeps its own position.

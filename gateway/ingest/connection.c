@@ -337,10 +337,10 @@ void connection_job_done(struct connection *c)
 
 void connection_ordered(struct connection *c)
 {
-	if (c->command.order != NULL)
-		list_move_last(&c->loop->ordered, &c->ordered);
-	else
+	if (c->command.order == NULL)
 		list_remove(&c->ordered);
+	else if (list_empty(&c->ordered)) /* a sweep must not meet it twice */
+		list_move_last(&c->loop->ordered, &c->ordered);
 }
 
 void connection_slow(struct connection *c, unsigned ms)

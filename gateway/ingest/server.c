@@ -9,6 +9,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/ingest/command.h"
 #include "gateway/ingest/connection.h"
 #include "gateway/ingest/loop.h"
 
@@ -163,6 +164,21 @@ enum identity_state server_identity(struct server *s, const char *vin, struct id
 	return server_has_registry(s) ? identity_get(s->identities, vin, ret) : IDENTITY_UNKNOWN;
 }
 
+static int open_downlink(struct server *s, struct error *err)
+{
+	const struct downlink_options options = {
+		.config = s->config,
+		.metrics = metrics_thread(s->metrics, SLOT_DOWNLINK),
+		.ready = command_ready,
+		.deliver = command_deliver,
+		.arg = s,
+	};
+
+	if (s->config->store_conninfo[0] == '\0')
+		return 0;
+	return downlink_open(&options, &s->downlink, err);
+}
+
 /* Each loop listens on the address that the first one got, so that port 0 works too. */
 static int open_listeners(struct server *s, char tcp[ADDRESS_SIZE], char tls[ADDRESS_SIZE],
 			  struct error *err)
@@ -266,6 +282,8 @@ void server_stop(struct server *s)
 	for (unsigned i = 0; i < s->loop_count; i++)
 		loop_join(s->loops[i]);
 	crypto_pool_free(s->crypto); /* gives back to loops, whose memory is still there */
+	downlink_close(s->downlink); /* the sessions have ended, and with them the orders in hand */
+	s->downlink = NULL;
 	identities_close(s->identities);
 	if (s->store != NULL)
 		store_close(s->store, STORE_STOP_MS);
@@ -304,6 +322,8 @@ int server_start(struct server *s, const struct config *config, struct error *er
 				     metrics_thread(s->metrics, SLOT_CRYPTO), &s->crypto, err);
 	if (rc == 0)
 		rc = open_store(s, err);
+	if (rc == 0)
+		rc = open_downlink(s, err);
 	if (rc == 0)
 		rc = open_listeners(s, tcp, tls, err);
 	for (unsigned i = 0; i < s->loop_count && rc == 0; i++)

@@ -135,13 +135,13 @@ RIGHTS = {
     QUERY: {t: 'r' for t in (
         'division', 'haul_route', 'fleet', 'vehicle', 'terminal', 'track', 'obd_state', 'terminal_event', 'rule',
         'vehicle_day', 'finding', 'evidence', 'passage', 'terminal_identity', 'certificate', 'platform_vehicle',
-        'platform_day', 'platform_link_position', 'platform_link_refused', 'replay', 'activation', 'command')},
+        'platform_day', 'platform_link_position', 'platform_link_refused', 'replay', 'activation')},
     LINK: {'platform_link_position': 'raw', 'platform_link_refused': 'ra', **{t: 'r' for t in (
         'division', 'haul_route', 'fleet', 'vehicle', 'passage', 'vehicle_day', 'platform_link', 'schema_version')}},
     OPERATOR: {
         **{t: 'raw' for t in ('fleet', 'vehicle', 'terminal_identity', 'terminal_key', 'certificate', 'platform_link')},
         'platform': 'aw', 'platform_vehicle': 'rad', **{t: 'r' for t in (
-            'division', 'haul_route', 'terminal', 'command', 'audit_log', 'registry_history', 'schema_version',
+            'division', 'haul_route', 'terminal', 'audit_log', 'registry_history', 'schema_version',
             'platform_day', 'platform_link_position', 'platform_link_refused', 'replay', 'activation')}},
     EXPORT: {'export_run': 'raw', **{t: 'r' for t in (
         'division', 'haul_route', 'fleet', 'vehicle', 'rule', 'vehicle_day', 'finding', 'passage')}},
@@ -208,8 +208,8 @@ class Roles(unittest.TestCase):
         self.refused(OPERATOR, "INSERT INTO registry_history (kind, action, old) VALUES ('a', 'UPDATE', '{}')")
         self.refused(OPERATOR, 'DELETE FROM terminal_key')
         self.refused(OPERATOR, "UPDATE command SET answer = 'x'")
-        self.refused(OPERATOR, "INSERT INTO command (vehicle_id, kind, parameters, unit, state, ordered_by, reason, "
-                               "expires_at) VALUES (1, 'query', '{}', '', 'answered', 'a', 'b', now())")
+        self.refused(OPERATOR, "INSERT INTO command (vehicle_id, kind, parameters, ordered_by, reason, expires_at) "
+                               "VALUES (1, 'query', '[]', 'a', 'b', now())")
         self.refused(OPERATOR, "SELECT activation_take(1, 'c', '', 'sm2', now(), 'active')")
 
     def test_gateway(self):
@@ -228,11 +228,26 @@ class Roles(unittest.TestCase):
         self.refused(GATEWAY, "UPDATE terminal_key SET state = 'active'")
         self.refused(GATEWAY, "INSERT INTO terminal_key (vehicle_id, purpose, algorithm, public_key) "
                               "VALUES (1, 'sign', 'sm2', '')")
-        self.refused(GATEWAY, "INSERT INTO command (vehicle_id, kind, parameters, unit, ordered_by, reason, expires_at) "
-                              "VALUES (1, 'query', '{}', '', 'a', 'b', now())")
-        self.refused(GATEWAY, "UPDATE command SET unit = ''")
+        self.refused(GATEWAY, "INSERT INTO command (vehicle_id, kind, parameters, ordered_by, reason, expires_at) "
+                              "VALUES (1, 'query', '[]', 'a', 'b', now())")
+        self.refused(GATEWAY, "UPDATE command SET parameters = '[]'")
         self.refused(GATEWAY, 'SELECT * FROM audit_log')
         self.allowed(GATEWAY, "UPDATE command SET state = 'sent', sent_at = now(), attempts = attempts + 1")
+
+    def test_commands_go_through_functions(self):
+        self.db.sql("INSERT INTO vehicle (vin) VALUES ('LCOMMAND000000001') ON CONFLICT DO NOTHING")
+        calls = ("SELECT api.command_order('LCOMMAND000000001', 'query', '[\"heartbeat_s\"]', 'test', 'somebody', 60)",
+                 "SELECT api.commands('LCOMMAND000000001', NULL, NULL, NULL)", "SELECT api.command(NULL, 1)")
+        for call in calls:
+            for role in (QUERY, OPERATOR):
+                self.allowed(role, call)
+            for role in (GATEWAY, EXPORT, LINK):
+                self.refused(role, call)
+        for role in (QUERY, OPERATOR):
+            self.refused(role, "UPDATE command SET state = 'cancelled'")
+            self.refused(role, 'SELECT * FROM command')
+        self.assertEqual(self.db.sql("SELECT DISTINCT actor, role FROM audit_log WHERE action = 'command.order' ORDER BY 2"),
+                         'somebody|haulgate_operator\nsomebody|haulgate_query')
 
     def test_readers(self):
         for role in (QUERY, EXPORT):

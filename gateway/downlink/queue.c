@@ -1,0 +1,424 @@
+#include "gateway/downlink/queue.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/base/clock.h"
+
+enum { POLL_MS = 100, CONNECT_S = 10, ANSWER_S = 30, PAGE = 1000, NUMBER_SIZE = 24 };
+
+/* ---- one statement ---- */
+
+static int fail(struct queue *q, const char *sqlstate, const char *message)
+{
+	snprintf(q->sqlstate, sizeof(q->sqlstate), "%s", sqlstate);
+	snprintf(q->message, sizeof(q->message), "%s", message);
+	q->message[strcspn(q->message, "\n")] = '\0';
+	return -1;
+}
+
+static int fail_connection(struct queue *q)
+{
+	return fail(q, "08000", q->conn != NULL ? PQerrorMessage(q->conn) : "no memory");
+}
+
+/* Waits for the socket. */
+static int wait_socket(struct queue *q, short events, int64_t limit_ns)
+{
+	for (;;) {
+		struct pollfd fd = { .fd = PQsocket(q->conn), .events = events };
+		const int64_t now = clock_mono_ns();
+
+		if (now > limit_ns || now > atomic_load(&q->deadline_ns))
+			return fail(q, "08006", "no answer within the time that was left");
+		if (poll(&fd, 1, POLL_MS) != 0)
+			return 0;
+	}
+}
+
+static int64_t limit_after(int seconds)
+{
+	return clock_mono_ns() + seconds * INT64_C(1000000000);
+}
+
+static int flush(struct queue *q, int64_t limit)
+{
+	int rc;
+
+	while ((rc = PQflush(q->conn)) == 1) {
+		if (wait_socket(q, POLLIN | POLLOUT, limit) < 0)
+			return -1;
+		if (PQconsumeInput(q->conn) != 1)
+			return fail_connection(q);
+	}
+	return rc == 0 ? 0 : fail_connection(q);
+}
+
+/* The last result of what was sent, or NULL. */
+static PGresult *receive(struct queue *q, int64_t limit)
+{
+	PGresult *last = NULL, *r;
+
+	for (;;) {
+		while (PQisBusy(q->conn)) {
+			if (wait_socket(q, POLLIN, limit) < 0 ||
+			    (PQconsumeInput(q->conn) != 1 && fail_connection(q) < 0)) {
+				PQclear(last);
+				return NULL;
+			}
+		}
+		if ((r = PQgetResult(q->conn)) == NULL)
+			return last;
+		PQclear(last);
+		last = r;
+	}
+}
+
+/* Parameters of one statement: texts, but for bytes. */
+struct values {
+	int n;
+	const char *value[16];
+	int size[16], format[16];
+	char number[16][NUMBER_SIZE];
+};
+
+static void value_text(struct values *v, const char *text)
+{
+	assert(v->n < 16);
+	v->value[v->n++] = text;
+}
+
+static void value_number(struct values *v, int64_t number)
+{
+	snprintf(v->number[v->n], NUMBER_SIZE, "%" PRId64, number);
+	value_text(v, v->number[v->n]);
+}
+
+static void value_bytes(struct values *v, const uint8_t *bytes, size_t size)
+{
+	v->size[v->n] = (int)size;
+	v->format[v->n] = 1;
+	value_text(v, (const char *)bytes);
+}
+
+/* NULL after a failure, which stands in q. */
+static PGresult *run(struct queue *q, const char *sql, const struct values *v)
+{
+	static const struct values none;
+	const int64_t limit = limit_after(ANSWER_S);
+	const char *state, *message;
+	PGresult *r;
+
+	if (v == NULL)
+		v = &none;
+	if (PQsendQueryParams(q->conn, sql, v->n, NULL, v->value, v->size, v->format, 0) != 1) {
+		fail_connection(q);
+		return NULL;
+	}
+	if (flush(q, limit) < 0)
+		return NULL;
+	if ((r = receive(q, limit)) == NULL) {
+		if (PQstatus(q->conn) == CONNECTION_OK)
+			fail(q, "08006", "no result");
+		return NULL;
+	}
+	if (PQresultStatus(r) == PGRES_COMMAND_OK || PQresultStatus(r) == PGRES_TUPLES_OK)
+		return r;
+	state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+	message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+	if (state == NULL)
+		fail_connection(q);
+	else
+		fail(q, state, message != NULL ? message : "");
+	PQclear(r);
+	return NULL;
+}
+
+static int run_only(struct queue *q, const char *sql, const struct values *v)
+{
+	PGresult *r = run(q, sql, v);
+
+	PQclear(r);
+	return r != NULL ? 0 : -1;
+}
+
+/* ---- the connection ---- */
+
+void queue_disconnect(struct queue *q)
+{
+	PQfinish(q->conn);
+	q->conn = NULL;
+}
+
+int queue_connect(struct queue *q)
+{
+	static const char *const keys[] = { "dbname", "client_encoding",
+					    "fallback_application_name", NULL };
+	const char *const values[] = { q->conninfo, "UTF8", "haulgate downlink", NULL };
+	PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+	const int64_t limit = limit_after(CONNECT_S);
+
+	q->conn = PQconnectStartParams(keys, values, 1);
+	if (q->conn == NULL || PQstatus(q->conn) == CONNECTION_BAD)
+		return fail_connection(q);
+	while (state != PGRES_POLLING_OK) {
+		if (wait_socket(q, state == PGRES_POLLING_READING ? POLLIN : POLLOUT, limit) < 0)
+			return -1;
+		if ((state = PQconnectPoll(q->conn)) == PGRES_POLLING_FAILED)
+			return fail_connection(q);
+	}
+	if (PQsetnonblocking(q->conn, 1) != 0)
+		return fail_connection(q);
+	return run_only(q, "LISTEN haulgate_command", NULL);
+}
+
+int queue_notified(struct queue *q, void (*vin)(const char *vin, void *arg), void *arg)
+{
+	PGnotify *n;
+
+	if (PQconsumeInput(q->conn) != 1)
+		return fail_connection(q);
+	while ((n = PQnotifies(q->conn)) != NULL) {
+		vin(n->extra, arg);
+		PQfreemem(n);
+	}
+	return 0;
+}
+
+/* ---- statements ---- */
+
+/* "{1,2,3}"; NULL without memory. */
+static char *id_array(const int64_t *ids, size_t count)
+{
+	char *text = malloc(count * NUMBER_SIZE + 3);
+	size_t used = 1;
+
+	if (text == NULL)
+		return NULL;
+	text[0] = '{';
+	for (size_t i = 0; i < count; i++)
+		used += (size_t)snprintf(text + used, NUMBER_SIZE, "%s%" PRId64, i > 0 ? "," : "",
+					 ids[i]);
+	memcpy(text + used, "}", 2);
+	return text;
+}
+
+/* A VIN of a session is letters and digits; another text would not be found, and is left out. */
+static char *vin_array(const char (*vins)[VIN_SIZE + 1], size_t count)
+{
+	char *text = malloc(count * (VIN_SIZE + 1) + 3);
+	size_t used = 1;
+
+	if (text == NULL)
+		return NULL;
+	text[0] = '{';
+	for (size_t i = 0; i < count; i++) {
+		const char *c = vins[i];
+
+		while (isascii(*c) && isalnum((unsigned char)*c))
+			c++;
+		if (*c != '\0' || c == vins[i])
+			continue;
+		if (used > 1)
+			text[used++] = ',';
+		memcpy(text + used, vins[i], (size_t)(c - vins[i]));
+		used += (size_t)(c - vins[i]);
+	}
+	memcpy(text + used, "}", 2);
+	return text;
+}
+
+int queue_reclaim(struct queue *q, const int64_t *ids, size_t count, bool started)
+{
+	struct values v = { .n = 0 };
+	char *array = id_array(ids, count);
+	int rc;
+
+	if (array == NULL)
+		return fail(q, "53200", "no memory");
+	value_number(&v, q->gateway_id);
+	value_text(&v, array);
+	value_text(&v, started ? "true" : "false");
+	rc = run_only(q,
+		      "UPDATE command SET state = 'queued', taken_at = NULL, attempts = attempts +"
+		      " CASE WHEN $3::boolean AND state = 'queued' THEN 1 ELSE 0 END"
+		      " WHERE gateway_id = $1 AND taken_at IS NOT NULL"
+		      " AND state IN ('queued', 'sent') AND id <> ALL ($2::bigint[])",
+		      &v);
+	free(array);
+	return rc;
+}
+
+int queue_expire(struct queue *q)
+{
+	return run_only(
+		q,
+		"UPDATE command SET taken_at = NULL, ended_at = now(),"
+		" state = CASE WHEN attempts > 0 THEN 'silent' ELSE 'expired' END,"
+		" message = CASE WHEN taken_at IS NOT NULL"
+		"   THEN format('gateway %s never said what became of it', gateway_id)"
+		"  WHEN attempts > 0 THEN 'sent, but the session ended before an answer came,"
+		" and the order expired before the next session'"
+		"  ELSE 'the terminal was not logged in, or busy with earlier orders, until it"
+		" expired' END"
+		" WHERE id IN (SELECT id FROM command WHERE state IN ('queued', 'sent')"
+		"  AND expires_at <= now()"
+		"  AND (taken_at IS NULL OR taken_at < now() - interval '4 hours')"
+		"  FOR UPDATE SKIP LOCKED)",
+		NULL);
+}
+
+static const char sql_waiting[] =
+	"SELECT o.id, v.vin, v.id FROM ("
+	" SELECT DISTINCT ON (c.vehicle_id) c.vehicle_id, c.id, c.taken_at FROM command c"
+	" WHERE c.state IN ('queued', 'sent') AND (c.taken_at IS NOT NULL OR c.expires_at > now())"
+	" AND c.vehicle_id > $1 AND ($2::text[] IS NULL"
+	"  OR c.vehicle_id IN (SELECT w.id FROM vehicle w WHERE w.vin = ANY ($2::text[])))"
+	" ORDER BY c.vehicle_id, c.id LIMIT $3) o"
+	" JOIN vehicle v ON v.id = o.vehicle_id"
+	" ORDER BY v.id";
+
+int queue_waiting(struct queue *q, const char (*vins)[VIN_SIZE + 1], size_t count,
+		  int64_t *vehicle_id, void (*tell)(int64_t id, const char *vin, void *arg),
+		  void *arg)
+{
+	struct values v = { .n = 0 };
+	char *array = vins != NULL ? vin_array(vins, count) : NULL;
+	PGresult *r;
+	int rows;
+
+	if (vins != NULL && array == NULL)
+		return fail(q, "53200", "no memory");
+	value_number(&v, *vehicle_id);
+	value_text(&v, array);
+	value_number(&v, vins != NULL ? (int64_t)count : PAGE);
+	r = run(q, sql_waiting, &v);
+	free(array);
+	if (r == NULL)
+		return -1;
+	rows = PQntuples(r);
+	for (int i = 0; i < rows; i++)
+		tell(strtoll(PQgetvalue(r, i, 0), NULL, 10), PQgetvalue(r, i, 1), arg);
+	*vehicle_id =
+		vins == NULL && rows == PAGE ? strtoll(PQgetvalue(r, rows - 1, 2), NULL, 10) : 0;
+	PQclear(r);
+	return 0;
+}
+
+static const char sql_take[] =
+	"UPDATE command c SET gateway_id = $1, taken_at = now() FROM ("
+	" SELECT w.id, v.vin FROM command w JOIN vehicle v ON v.id = w.vehicle_id"
+	" WHERE w.id = ANY ($2::bigint[]) AND w.state IN ('queued', 'sent')"
+	" AND w.taken_at IS NULL AND w.expires_at > now() FOR UPDATE OF w SKIP LOCKED) t"
+	" WHERE c.id = t.id"
+	" RETURNING c.id, t.vin, c.kind, c.parameters::text,"
+	" floor(extract(epoch FROM c.expires_at))::bigint, c.attempts";
+
+int queue_take(struct queue *q, const int64_t *ids, size_t count,
+	       void (*taken)(const struct queue_row *row, void *arg), void *arg)
+{
+	struct values v = { .n = 0 };
+	char *array = id_array(ids, count);
+	PGresult *r;
+
+	if (array == NULL)
+		return fail(q, "53200", "no memory");
+	value_number(&v, q->gateway_id);
+	value_text(&v, array);
+	r = run(q, sql_take, &v);
+	free(array);
+	if (r == NULL)
+		/* Another gateway took another order of one of them: they are looked for again. */
+		return strcmp(q->sqlstate, "23505") == 0 ? 0 : -1;
+	for (int i = 0; i < PQntuples(r); i++) {
+		const struct queue_row row = {
+			.id = strtoll(PQgetvalue(r, i, 0), NULL, 10),
+			.vin = PQgetvalue(r, i, 1),
+			.kind = PQgetvalue(r, i, 2),
+			.parameters = PQgetvalue(r, i, 3),
+			.expires_at = strtoll(PQgetvalue(r, i, 4), NULL, 10),
+			.attempts = (unsigned)strtoul(PQgetvalue(r, i, 5), NULL, 10),
+		};
+
+		taken(&row, arg);
+	}
+	PQclear(r);
+	return 0;
+}
+
+/* ---- results ---- */
+
+static void value_time(struct values *v, int64_t at)
+{
+	if (at != 0)
+		value_number(v, at);
+	else
+		value_text(v, NULL);
+}
+
+static int write_row(struct queue *q, const struct queue_result *result, const char *answered,
+		     const char *message)
+{
+	struct values v = { .n = 0 };
+
+	value_number(&v, result->id);
+	value_number(&v, q->gateway_id);
+	value_text(&v, result->state);
+	value_text(&v, result->in_hand ? "true" : "false");
+	value_number(&v, result->attempts);
+	value_time(&v, result->sent_at);
+	value_bytes(&v, result->unit_size > 0 ? result->unit : NULL, result->unit_size);
+	value_time(&v, result->ended_at);
+	value_bytes(&v, result->answer, result->answer_size);
+	value_text(&v, answered);
+	value_text(&v, message[0] != '\0' ? message : NULL);
+	return run_only(q,
+			"UPDATE command SET state = $3,"
+			" taken_at = CASE WHEN $4::boolean THEN taken_at END, attempts = $5,"
+			" sent_at = coalesce(to_timestamp($6::bigint), sent_at),"
+			" unit = coalesce($7, unit), ended_at = to_timestamp($8::bigint),"
+			" answer = $9, answered = $10::jsonb, message = $11"
+			" WHERE id = $1 AND gateway_id = $2 AND taken_at IS NOT NULL"
+			" AND state IN ('queued', 'sent')",
+			&v);
+}
+
+/* NULL without memory. */
+static char *answer_json(const struct queue_result *result)
+{
+	const struct downlink_order *o = result->order;
+	const size_t size = downlink_answer_json(o->command.kind, o->flag, o->edition,
+						 result->answer, result->answer_size, NULL, 0) +
+			    1;
+	char *text = malloc(size);
+
+	if (text != NULL)
+		downlink_answer_json(o->command.kind, o->flag, o->edition, result->answer,
+				     result->answer_size, text, size);
+	return text;
+}
+
+int queue_write(struct queue *q, const struct queue_result *result)
+{
+	const char *message = result->in_hand ? "" : result->order->message;
+	char longer[DOWNLINK_MESSAGE_SIZE + 400];
+	char *answered = NULL;
+	int rc;
+
+	if (!result->in_hand && result->order->flag != 0 &&
+	    (answered = answer_json(result)) == NULL)
+		return fail(q, "53200", "no memory");
+	rc = write_row(q, result, answered, message);
+	if (rc != 0 && answered != NULL && strncmp(q->sqlstate, "22", 2) == 0) {
+		snprintf(longer, sizeof(longer), "%s%sthe answer could not be kept decoded: %s",
+			 message, message[0] != '\0' ? "; " : "", q->message);
+		rc = write_row(q, result, NULL, longer);
+	}
+	free(answered);
+	return rc;
+}
