@@ -205,10 +205,14 @@ bool command_answer(struct connection *c, const struct frame *f)
 {
 	struct command_slot *s = &c->command;
 	struct downlink_order *o = s->order;
-	const unsigned kind = kind_index(f->command);
-	const int64_t at =
-		f->unit_size >= WIRE_TIME_SIZE ? wire_time_decode(f->unit) : WIRE_TIME_NONE;
+	int64_t at = WIRE_TIME_NONE;
+	unsigned kind;
 
+	if (frame_meaning(f) != MEANING_DOWNLINK_ANSWER)
+		return false;
+	kind = kind_index(f->command);
+	if (f->unit_size >= WIRE_TIME_SIZE)
+		at = wire_time_decode(f->unit);
 	if (o == NULL || s->sends == 0 || o->command.kind != (enum downlink_kind)f->command ||
 	    (at != s->sent_at && s->owed[kind] > 0)) {
 		s->owed[kind] -= s->owed[kind] > 0;
@@ -221,7 +225,6 @@ bool command_answer(struct connection *c, const struct frame *f)
 		explain(c, "the answer is encrypted and was not opened");
 	end_order(c, f->answer == ANSWER_SUCCESS ? DOWNLINK_ANSWERED : DOWNLINK_REFUSED, f->unit,
 		  f->unit_size);
-	connection_ordered(c);
 	return true;
 }
 

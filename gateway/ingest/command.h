@@ -32,7 +32,7 @@ struct command_slot {
 
 /* The terminal logged in: asks for what waits for its VIN. */
 void command_logged_in(struct connection *c);
-/* MEANING_DOWNLINK_ANSWER from the logged-in terminal.  True: it belonged to the one in flight. */
+/* An answer from the logged-in terminal.  True: it belonged to the command in flight. */
 bool command_answer(struct connection *c, const struct frame *f);
 /* What command_deliver() left in c->command.arrived: sends it.  May close c. */
 void command_arrived(struct connection *c);

@@ -179,6 +179,7 @@ class Downlink(DownlinkTest):
         for command in (QUERY, SET, CONTROL):
             t.answer(command, wire.time6(self.now))
         t.answer(QUERY, b"")
+        t.send(wire.frame_p(0x08, b"\1\0", t.vin))  # an activation answer, which only we may send
         ident = self.order("query", ["heartbeat_s"])
         _, at, _ = t.told()
         t.answer(SET, at)
