@@ -74,3 +74,28 @@ void public_point(EVP_PKEY *pair, uint8_t point[64])
 	assert_int_equal(n, sizeof(marked));
 	memcpy(point, marked + 1, 64);
 }
+
+void sign_sha256(EVP_PKEY *pair, const uint8_t *bytes, size_t size, uint8_t *r, size_t *ret_r_size,
+		 uint8_t *s, size_t *ret_s_size)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	uint8_t signature[512];
+	const uint8_t *p = signature;
+	size_t n = sizeof(signature);
+	ECDSA_SIG *numbers;
+
+	assert_int_equal(EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, pair), 1);
+	assert_int_equal(EVP_DigestSign(ctx, signature, &n, bytes, size), 1);
+	EVP_MD_CTX_free(ctx);
+	*ret_r_size = n;
+	*ret_s_size = 0;
+	if (EVP_PKEY_is_a(pair, "RSA")) {
+		memcpy(r, signature, n);
+		return;
+	}
+	numbers = d2i_ECDSA_SIG(NULL, &p, (long)n);
+	assert_non_null(numbers);
+	*ret_r_size = (size_t)BN_bn2binpad(ECDSA_SIG_get0_r(numbers), r, 32);
+	*ret_s_size = (size_t)BN_bn2binpad(ECDSA_SIG_get0_s(numbers), s, 32);
+	ECDSA_SIG_free(numbers);
+}

@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
 #include "proto/record/pack.h"
+#include "proto/wire/signature.h"
 #include "test/wire/cm.h"
 #include "test/wire/sample.h"
 
@@ -433,6 +437,51 @@ static void test_our_answer_is_theirs(void **state)
 	}
 }
 
+/* The public test key of beidouchangxi/rtm_con, tests/rtm_con: it signed the 2025 samples. */
+static const char rtm_con_key[] =
+	"-----BEGIN PUBLIC KEY-----\n"
+	"MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAtXpm9jW8fB7n5V6ykPDX\n"
+	"WslcLQuTPo/+GB9+PV5/ftXp8ueFiuGW8L6hvf+GzMSMvIjil8ji7iIwBwFAJc5M\n"
+	"m0QzGDBJ1Ts8vBRLPI4R3XavYa9kESifDyNSbH8Ln3vHjtJEdfB0UZCzFIn9r8zO\n"
+	"+Njj7I5YiutaywvJT+UMGahBexgbJdcdNysECv9cN8mVO/mTSx5bsbh9yMqqu5Z/\n"
+	"J97RUXTch/j/wEMcWgitlLmFrRMXRu7aT69My6kGG1lw7z7Ocb+65L9jEygmJcNA\n"
+	"wG4cnq9pwIQBmEN77ZyepIo/8UQRTEFCnEyrd+e+71IbawNW2SHa4c+fa0RfRg6E\n"
+	"iwIDAQAB\n"
+	"-----END PUBLIC KEY-----\n";
+
+/* Method: every RSA signature of the reference is valid, and not over one byte less. */
+static void test_other_peoples_signatures(void **state)
+{
+	struct signature_key *key;
+	uint8_t der[512], *end = der;
+	enum signature_user user;
+	size_t seen = 0;
+	EVP_PKEY *pair;
+	BIO *bio;
+
+	(void)state;
+	need_rows();
+	bio = BIO_new_mem_buf(rtm_con_key, -1);
+	pair = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+	key = signature_key_new(ALGORITHM_RSA, der, (size_t)i2d_PUBKEY(pair, &end), NULL);
+	assert_non_null(key);
+	for (size_t i = 0; i < row_count; i++) {
+		const struct frame f = rows[i].good ? scan(&rows[i]) : (struct frame){ 0 };
+
+		if (f.start != 0x24 || frame_meaning(&f) != MEANING_REPORT ||
+		    decode(&f) != VERDICT_ACCEPTED || report.signature.algorithm != ALGORITHM_RSA)
+			continue;
+		assert_true(signature_verify(key, &report.signature, &user));
+		report.signature.size--;
+		assert_false(signature_verify(key, &report.signature, &user));
+		seen++;
+	}
+	assert_int_equal(seen, 8);
+	signature_key_free(key);
+	EVP_PKEY_free(pair);
+	BIO_free(bio);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,6 +491,7 @@ int main(void)
 		cmocka_unit_test(test_layout_c_values),
 		cmocka_unit_test(test_layout_b_signed_values),
 		cmocka_unit_test(test_other_values),
+		cmocka_unit_test(test_other_peoples_signatures),
 		cmocka_unit_test(test_answers_are_not_answered),
 		cmocka_unit_test(test_our_answer_is_theirs),
 	};
