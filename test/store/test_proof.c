@@ -250,7 +250,10 @@ static void wait_share(struct fixture *f, unsigned truck, double share)
 	}
 }
 
-/* Every fifth packet is signed by somebody else, and one is not signed at all. */
+/*
+ * Every fifth packet is signed by somebody else, one is not signed at all, and one had been found
+ * good when it came, with a key that is no more.
+ */
 static void feed_unchecked(struct fixture *f, unsigned truck, EVP_PKEY *pair, EVP_PKEY *other)
 {
 	uint16_t serial = 0;
@@ -263,6 +266,10 @@ static void feed_unchecked(struct fixture *f, unsigned truck, EVP_PKEY *pair, EV
 		Haulgate__FrameRecord r = record_of(&frame, NOON_AT + t + AT_S);
 
 		r.signature = is_signed ? SIGNATURE_SKIPPED : SIGNATURE_NONE;
+		if (t == DRIVE_S / 2 + AT_S) {
+			r.signature = SIGNATURE_VALID;
+			r.signature_key = 70;
+		}
 		record_feed(f, &r);
 	}
 }
@@ -297,18 +304,20 @@ static void test_proof_is_checked(void **state)
 	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM finding"), 2);
 	/* Forged ones are those of each fifth packet, and one is unsigned. */
 	assert_rows(&f,
-		    "SELECT vin, signature, k.state, count(*) > 8, "
+		    "SELECT vin, signature, coalesce(k.state, key_id::text), count(*) > 8, "
 		    "bool_and((extract(epoch FROM at) - 1795147200)::integer / 10 % 5 = 4) FROM "
 		    "evidence e JOIN vehicle v ON v.id = e.vehicle_id LEFT JOIN terminal_key k ON "
 		    "k.id = key_id WHERE signature <> 0 GROUP BY 1, 2, 3 ORDER BY 1, 2",
+		    "LTEST000000000001|1|70|f|f\n"
 		    "LTEST000000000001|1|active|t|f\n"
 		    "LTEST000000000001|2||t|t\n"
+		    "LTEST000000000004|1|70|f|f\n"
 		    "LTEST000000000004|3||t|f\n");
 	assert_rows(&f,
 		    "SELECT vin, measured->'signatures'->>'unsigned', "
 		    "(measured->'signatures'->>'invalid')::integer = (SELECT count(*) FROM "
 		    "evidence e WHERE e.vehicle_id = g.vehicle_id AND signature = 2), "
-		    "(measured->'signatures'->>'valid')::integer > 0 FROM finding g JOIN vehicle v "
+		    "(measured->'signatures'->>'valid')::integer > 1 FROM finding g JOIN vehicle v "
 		    "ON v.id = vehicle_id ORDER BY 1",
 		    "LTEST000000000001|1|t|t\nLTEST000000000004|1|t|f\n");
 	assert_rows(&f,

@@ -100,6 +100,36 @@ static void run_pairs(bool at_once)
 	fixture_close(&f);
 }
 
+/* Method: the same in a batch of which the database refuses a record, so that its transaction is
+ * tried several times: nothing is counted twice. */
+static void test_a_repeated_transaction_counts_once(void **state)
+{
+	const struct sender *platform = &senders[3];
+	struct fixture f;
+	struct bytes frame;
+
+	(void)state;
+	fixture_open(&f);
+	fixture_execute(&f, "INSERT INTO vehicle (vin) VALUES ('LTEST000000000999')");
+	fixture_execute(&f, "ALTER TABLE track ADD CONSTRAINT poison CHECK (vehicle_id <> 1)");
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned who = 1; who < 4; who += 2) {
+			frame = truck_report(2, COMMAND_REALTIME, NOON_AT + i * 60, AT_S);
+			feed_from(&f, &frame, NOON_AT + i * 60 + AT_S, &senders[who], 1);
+		}
+	frame = truck_report(999, COMMAND_REALTIME, NOON_AT, AT_S);
+	feed_from(&f, &frame, NOON_AT + AT_S, platform, 1);
+	fixture_store_all(&f);
+	assert_rows(&f, "SELECT reason FROM quarantine", "database\n");
+	assert_rows(&f, "SELECT samples FROM replay", "10\n10\n");
+	assert_rows(&f,
+		    "SELECT vin, frames, duplicates, refused FROM platform_day JOIN vehicle v ON "
+		    "v.id = vehicle_id ORDER BY 1",
+		    "LTEST000000000002|0|2|0\nLTEST000000000999|0|0|1\n");
+	assert_int_equal(metrics_read(f.metrics, METRIC_replays_total), 20);
+	fixture_close(&f);
+}
+
 static void test_replays_of_each_pair(void **state)
 {
 	(void)state;
@@ -165,7 +195,7 @@ static void feed_deliveries(struct fixture *f)
 	feed_packet(f, COMMAND_REALTIME, 10, 5, 3, VERDICT_ACCEPTED);
 	feed_packet(f, COMMAND_REALTIME, 10, 5, 4, VERDICT_ACCEPTED); /* no answer came */
 	feed_packet(f, COMMAND_REALTIME, 40, 8, 0, VERDICT_ACCEPTED);
-	feed_packet(f, COMMAND_SUPPLEMENT, 30, 7, 9000, VERDICT_ACCEPTED);
+	feed_packet(f, COMMAND_SUPPLEMENT, 30, 7, 50000, VERDICT_ACCEPTED); /* on the next day */
 	feed_packet(f, COMMAND_REALTIME, 50, 9, 1, VERDICT_BAD_UNIT);
 	/* Two blocks with a serial each, and the terminal's clock ahead of ours. */
 	frame = truck_report(5, COMMAND_REALTIME, NOON_AT + 5, 2);
@@ -292,6 +322,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_replays_of_each_pair),
+		cmocka_unit_test(test_a_repeated_transaction_counts_once),
 		cmocka_unit_test(test_replay_within_a_supplement),
 		cmocka_unit_test(test_platform_days),
 		cmocka_unit_test(test_activation_makes_keys),
