@@ -69,10 +69,33 @@ static int pair_set(struct ring_pair *pair, const char *path, EVP_PKEY *key, str
 	return 0;
 }
 
+static char *first_line(char *text)
+{
+	text[strcspn(text, "\r\n")] = '\0';
+	return text;
+}
+
+/* NAME.uri, and NAME.pin when the device asks for one. */
+static EVP_PKEY *key_from_device(const char *path, char *uri, struct error *err)
+{
+	char pin_path[PATH_SIZE], none[] = "", *pin = NULL;
+	size_t size = 0;
+	EVP_PKEY *key;
+	int rc;
+
+	snprintf(pin_path, sizeof(pin_path), "%.*s.pin", (int)(strlen(path) - strlen(uri_ending)),
+		 path);
+	rc = private_file_read(pin_path, FILE_MAX, &pin, &size, err);
+	if (rc < 0 && rc != ERROR_NOT_FOUND)
+		return NULL;
+	key = key_from_uri(path, first_line(uri), rc == 0 ? first_line(pin) : none, err);
+	private_free(pin, size);
+	return key;
+}
+
 static int pair_load(struct ring_pair *pair, const char *path, struct error *err)
 {
 	const char *slash = strrchr(path, '/');
-	const bool is_uri = ends_with(path, uri_ending);
 	EVP_PKEY *key;
 	char *text;
 	size_t size;
@@ -82,9 +105,8 @@ static int pair_load(struct ring_pair *pair, const char *path, struct error *err
 		return rc;
 	snprintf(pair->name, sizeof(pair->name), "%.*s",
 		 (int)(strlen(slash + 1) - strlen(pem_ending)), slash + 1);
-	if (is_uri)
-		text[strcspn(text, "\r\n")] = '\0';
-	key = is_uri ? key_from_uri(path, text, err) : key_from_pem(path, text, size, err);
+	key = ends_with(path, uri_ending) ? key_from_device(path, text, err)
+					  : key_from_pem(path, text, size, err);
 	private_free(text, size);
 	if (key == NULL)
 		return ERROR_USAGE;

@@ -30,9 +30,9 @@ int key_ring_load(const char *dir, struct key_ring **ret, struct error *err);
 struct key_ring *key_ring_ref(struct key_ring *r);
 
 /*
- * pkcs11.c: the private key behind a URI; a "pkcs11:" one through OpenSSL's engine or provider.
- * NULL: it is not there, with the reason.  path: for the message.
+ * pkcs11.c: the private key behind a "pkcs11:" URI, through OpenSSL's provider or engine.  NULL: it
+ * is not there, with the reason.  path: for messages.  pin: "" = none.
  */
-EVP_PKEY *key_from_uri(const char *path, const char *uri, struct error *err);
+EVP_PKEY *key_from_uri(const char *path, const char *uri, char *pin, struct error *err);
 
 #endif
