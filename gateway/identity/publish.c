@@ -4,8 +4,8 @@
 
 #include "gateway/identity/memory.h"
 
-/* More changes than that are told as "look at all". */
-enum { TOLD_EACH_MAX = 1000 };
+/* More changes than that are told as "look at all"; and readers wait for so many at most. */
+enum { TOLD_EACH_MAX = 1000, LOCKED_MAX = 500 };
 
 static void count(struct identities *t, size_t changes)
 {
@@ -204,8 +204,9 @@ void publish_time(struct identities *t, int64_t at)
 	t->next_bound = INT64_MAX;
 	stale.list = memory_zero(t->index.by_id.count, sizeof(*stale.list));
 	map_each(&t->index.by_id, find_stale, &stale);
-	if (stale.count > 0)
-		changes_apply(t, stale.list, stale.count);
+	for (size_t i = 0; i < stale.count; i += LOCKED_MAX) /* no VIN moves: portions do no harm */
+		changes_apply(t, stale.list + i,
+			      stale.count - i < LOCKED_MAX ? stale.count - i : LOCKED_MAX);
 	for (size_t i = 0; i < stale.count; i++) {
 		note_bound(t, stale.list[i].new);
 		if (!snapshot_equal(stale.list[i].old, stale.list[i].new))

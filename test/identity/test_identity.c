@@ -269,6 +269,87 @@ static void test_many_at_once(void **state)
 	fixture_close(&f);
 }
 
+/* ---- readers ---- */
+
+enum { READERS = 4, READ_VINS = 150 };
+
+struct reader {
+	pthread_t thread;
+	struct fixture *f;
+	atomic_bool *stop;
+	unsigned seed, wrong;
+};
+
+/* As a loop and a worker do it: take, ask for keys, use what was taken, give back. */
+static void *read_always(void *arg)
+{
+	struct reader *r = arg;
+	const struct frame frame = { .encryption = 0x02 };
+
+	while (!atomic_load(r->stop)) {
+		struct key_ring *ring = identity_ring(r->f->identities);
+		struct identity *i = NULL;
+		struct guard_keys keys;
+		char vin[VIN_SIZE + 1];
+
+		r->seed = r->seed * 1103515245 + 12345;
+		snprintf(vin, sizeof(vin), "R%u", 1 + (r->seed >> 16) % READ_VINS);
+		if (identity_get(r->f->identities, vin, &i) == IDENTITY_KNOWN) {
+			identity_guard_keys(i, ring, &frame, PROTOCOL_GB17691, 1800000000, &keys);
+			r->wrong += strcmp(i->vin, vin) != 0 || keys.signer_count > 1;
+			for (size_t k = 0; k < keys.signer_count; k++)
+				r->wrong += signature_key_algorithm(keys.signers[k].key) !=
+					    ALGORITHM_SM2;
+		}
+		identity_put(i);
+		identity_ring_put(ring);
+		identity_chip(r->f->identities, vin, vin);
+	}
+	return NULL;
+}
+
+static void test_readers_while_it_changes(void **state)
+{
+	struct reader readers[READERS];
+	atomic_bool stop = false;
+	struct fixture f;
+	struct error err;
+	char key[129];
+
+	(void)state;
+	fixture_open(&f);
+	public_key_new(key);
+	fixture_pair(&f, "pair", "SM2", 0);
+	fixture_execute(
+		&f,
+		"INSERT INTO vehicle (vin) SELECT 'R' || i FROM generate_series(1, %d) i; "
+		"INSERT INTO terminal_key (vehicle_id, purpose, algorithm, chip_id, public_key) "
+		"SELECT id, 'sign', 'sm2', vin, '\\x%s' FROM vehicle",
+		READ_VINS, key);
+	fixture_start(&f);
+	for (unsigned i = 0; i < READERS; i++) {
+		readers[i] = (struct reader){ .f = &f, .stop = &stop, .seed = i };
+		assert_int_equal(pthread_create(&readers[i].thread, NULL, read_always, &readers[i]),
+				 0);
+	}
+	for (int i = 0; i < 10; i++) {
+		TELLS(&f, "UPDATE terminal_key SET state = '%s' WHERE vehicle_id %% 7 = %d",
+		      i % 2 == 0 ? "revoked" : "active", i / 2 % 7);
+		TELLS(&f,
+		      "UPDATE vehicle SET valid_to = timestamptz '2090-01-01' + %d * interval '1 "
+		      "day'",
+		      i);
+		assert_int_equal(identities_reload(f.identities, &f.config, &err), 0);
+	}
+	atomic_store(&stop, true);
+	for (unsigned i = 0; i < READERS; i++) {
+		pthread_join(readers[i].thread, NULL);
+		assert_int_equal(readers[i].wrong, 0);
+	}
+	fixture_stop(&f);
+	fixture_close(&f);
+}
+
 /* ---- keys that cannot be used ---- */
 
 static void test_wrong_wrapping_key(void **state)
@@ -464,6 +545,7 @@ int main(void)
 		cmocka_unit_test(test_vehicles_come_go_and_change_vins),
 		cmocka_unit_test(test_a_revocation_is_seen_and_old_holders_keep_theirs),
 		cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_readers_while_it_changes),
 		cmocka_unit_test(test_wrong_wrapping_key),
 		cmocka_unit_test(test_policy_is_taken_over),
 		cmocka_unit_test(test_activation),
