@@ -37,16 +37,18 @@ static int64_t limit_after(int seconds)
 
 int database_connect(struct database *d, const char *conninfo, struct error *err)
 {
-	/* What stands behind dbname overrides the operator's string.  The keepalives find a server
-	 * that went away without a word while we only listen. */
+	/* What stands behind dbname overrides the operator's string.  The keepalives and the
+	 * timeout find a server that went away without a word, within 25 s. */
 	static const char *const words[] = { "dbname",
 					     "application_name",
 					     "client_encoding",
 					     "keepalives_idle",
 					     "keepalives_interval",
 					     "keepalives_count",
+					     "tcp_user_timeout",
 					     NULL };
-	const char *values[] = { conninfo, "haulgate-identity", "UTF8", "10", "5", "3", NULL };
+	const char *values[] = { conninfo, "haulgate-identity", "UTF8", "10", "5", "3", "15000",
+				 NULL };
 	PostgresPollingStatusType state = PGRES_POLLING_WRITING;
 	const int64_t limit = limit_after(CONNECT_S);
 

@@ -95,6 +95,19 @@ long fixture_number(struct fixture *f, const char *format, ...)
 	return n;
 }
 
+long vehicle_new(struct fixture *f, const char *vin)
+{
+	return fixture_number(f, "INSERT INTO vehicle (vin) VALUES ('%s') RETURNING id", vin);
+}
+
+long signer_new(struct fixture *f, long vehicle, const char *chip, const char *hex)
+{
+	return fixture_number(f,
+			      "INSERT INTO terminal_key (vehicle_id, purpose, algorithm, chip_id, "
+			      "public_key) VALUES (%ld, 'sign', 'sm2', '%s', '\\x%s') RETURNING id",
+			      vehicle, chip, hex);
+}
+
 /* ---- keys ---- */
 
 void fixture_file(struct fixture *f, const char *name, const char *text, mode_t mode)

@@ -54,6 +54,25 @@ void fixture_wait_told(struct fixture *f, unsigned before);
 /* The identity, counted; fails when there is none. */
 struct identity *fixture_identity(struct fixture *f, const char *vin);
 
+/* Rows; the id of the new one. */
+long vehicle_new(struct fixture *f, const char *vin);
+long signer_new(struct fixture *f, long vehicle, const char *chip, const char *hex);
+
+/* Executes, and waits until something of it was told. */
+#define TELLS(f, ...)                                                                              \
+	do {                                                                                       \
+		const unsigned before_ = fixture_tellings(f);                                      \
+		fixture_execute(f, __VA_ARGS__);                                                   \
+		fixture_wait_told(f, before_);                                                     \
+	} while (0)
+
+#define IDENTITY_IS(f, vin, condition)                                                             \
+	do {                                                                                       \
+		struct identity *i = fixture_identity(f, vin);                                     \
+		assert_true(condition);                                                            \
+		identity_put(i);                                                                   \
+	} while (0)
+
 /* A file in the folder of keys. */
 void fixture_file(struct fixture *f, const char *name, const char *text, mode_t mode);
 void fixture_wrapping(struct fixture *f, uint8_t first); /* writes and sets f->wrapping */
