@@ -73,6 +73,12 @@
 	X(downlink, answer_s, INT, "10", 1, 600, R, "Seconds until a command without an answer is sent again.") \
 	X(downlink, attempts, INT, "3", 1, 20, R, "How often a command is sent.")                  \
 	X(link, conninfo, TEXT, "", 0, 0, -, "libpq connection string of the link role, for haulgate-link.") \
+	X(link, answer_s, INT, "10", 1, 600, R, "Seconds without an answer of the other platform until the connection is made anew.") \
+	X(link, retry_max_s, INT, "60", 1, 3600, R, "Longest pause, in seconds, before it is tried to reach a platform again.") \
+	X(link, login_retry_s, INT, "60", 1, 3600, R, "Seconds until a refused or unanswered login is tried again (GB/T 32960: a minute).") \
+	X(link, login_pause_s, INT, "1800", 1, 86400, R, "The same after three such logins (GB/T 32960: 30 minutes).") \
+	X(link, heartbeat_s, INT, "60", 1, 3600, R, "Seconds without a frame until a heartbeat is sent.") \
+	X(link, late_s, INT, "60", 10, 604800, R, "Seconds after reception from which a real-time report is forwarded as supplement.") \
 	X(query, listen, ADDRESS, "127.0.0.1:8080", 0, 0, -, "Address of the HTTP service.")        \
 	X(query, conninfo, TEXT, "", 0, 0, -, "libpq connection string of the query role.")         \
 	X(query, token_file, PATH, "", 0, 0, R, "File with one API token a line, mode 0600.")       \

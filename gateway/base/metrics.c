@@ -252,27 +252,57 @@ __attribute__((format(printf, 2, 3))) static void text_add(struct text *t, const
 		t->length += (size_t)n;
 }
 
+/* A gateway and its link service have a file each: one series for both. */
+static bool first_of_gateway(const struct metrics_file *files, size_t i)
+{
+	for (size_t j = 0; j < i; j++)
+		if (files[j].gateway_id == files[i].gateway_id)
+			return false;
+	return true;
+}
+
+/* Over the files of gateway i's number; verdict or metric. */
+static int64_t gateway_sum(const struct metrics_file *files, size_t n, size_t i, bool verdict,
+			   unsigned what)
+{
+	int64_t sum = 0;
+
+	for (size_t j = i; j < n; j++)
+		if (files[j].gateway_id == files[i].gateway_id)
+			sum += verdict ? file_verdicts(&files[j], what)
+				       : file_sum(&files[j], (enum metric)what);
+	return sum;
+}
+
+static void print_verdicts(struct text *t, const struct metrics_file *files, size_t n)
+{
+	text_add(t, "# HELP haulgate_frames_total frames by verdict\n"
+		    "# TYPE haulgate_frames_total counter\n");
+	for (size_t i = 0; i < n; i++)
+		for (unsigned v = 0; v < VERDICT_COUNT && first_of_gateway(files, i); v++)
+			text_add(t,
+				 "haulgate_frames_total{gateway=\"%u\",verdict=\"%s\"} %" PRId64
+				 "\n",
+				 files[i].gateway_id, verdict_name(v),
+				 gateway_sum(files, n, i, true, v));
+}
+
 size_t metrics_prometheus(const char *dir, char *out, size_t size)
 {
 	struct metrics_file *files;
 	struct text t = { out, size, 0 };
 	const size_t n = files_load(dir, &files);
 
-	for (int m = 0; m < METRIC_COUNT; m++) {
+	for (unsigned m = 0; m < METRIC_COUNT; m++) {
 		text_add(&t, "# HELP haulgate_%s %s\n# TYPE haulgate_%s %s\n", rows[m].name,
 			 rows[m].help, rows[m].name, rows[m].type);
 		for (size_t i = 0; i < n; i++)
-			text_add(&t, "haulgate_%s{gateway=\"%u\"} %" PRId64 "\n", rows[m].name,
-				 files[i].gateway_id, file_sum(&files[i], (enum metric)m));
+			if (first_of_gateway(files, i))
+				text_add(&t, "haulgate_%s{gateway=\"%u\"} %" PRId64 "\n",
+					 rows[m].name, files[i].gateway_id,
+					 gateway_sum(files, n, i, false, m));
 	}
-	text_add(&t, "# HELP haulgate_frames_total frames by verdict\n"
-		     "# TYPE haulgate_frames_total counter\n");
-	for (size_t i = 0; i < n; i++)
-		for (unsigned v = 0; v < VERDICT_COUNT; v++)
-			text_add(&t,
-				 "haulgate_frames_total{gateway=\"%u\",verdict=\"%s\"} %" PRId64
-				 "\n",
-				 files[i].gateway_id, verdict_name(v), file_verdicts(&files[i], v));
+	print_verdicts(&t, files, n);
 	free(files);
 	return t.length;
 }

@@ -1,9 +1,9 @@
 /*
  * metrics.h - counters and gauges of a process, in a small mapped file.
  *
- * The gateway writes, the query service reads the files of all gateways of a run folder and
- * answers /metrics and /readyz from them; so the frame path needs no HTTP server, and a counter is
- * one relaxed add on memory that only its own thread writes.
+ * The gateway and its link service write, the query service reads the files of all gateways of a
+ * run folder and answers /metrics and /readyz from them; so the frame path needs no HTTP server,
+ * and a counter is one relaxed add on memory that only its own thread writes.
  *
  * METRICS is the one list: names, help and types in /metrics and docs come from it.
  * Refused frames have a counter for each verdict beside it.
@@ -73,6 +73,12 @@
 	X(commands_sent_total, counter, "commands sent down, repeats included")                    \
 	X(commands_answered_total, counter, "commands answered by the terminal")                   \
 	X(commands_failed_total, counter, "commands given up")                                     \
+	X(link_connected, gauge, "links of haulgate-link that are logged in")                      \
+	X(link_forwarded_total, counter, "frames that the other side has taken")                   \
+	X(link_refused_total, counter, "frames that the other side has refused for good")          \
+	X(link_missing_total, counter, "records gone from the spool before a link had read them")  \
+	X(link_reconnects_total, counter, "connections to other platforms that were tried")        \
+	X(link_backlog_bytes, gauge, "bytes stored and not yet passed by the slowest link")        \
 	X(heartbeat_ns, gauge, "wall clock of the last sign of life, unix nanoseconds")
 
 #define METRIC_ENUM_(name, type, help) METRIC_##name,
@@ -98,8 +104,8 @@ void metrics_add_verdict(struct metrics_thread *t, unsigned verdict);
 int64_t metrics_read(const struct metrics *m, enum metric metric);
 
 /*
- * Reading side: appends Prometheus text (0.0.4) of every *.metrics file in dir to out.
- * Returns the length, like snprintf.
+ * Reading side: appends Prometheus text (0.0.4) of every *.metrics file in dir to out; files of
+ * the same gateway are summed.  Returns the length, like snprintf.
  */
 size_t metrics_prometheus(const char *dir, char *out, size_t size);
 

@@ -128,6 +128,22 @@ static void test_foreign_files_are_skipped(void **state)
 	assert_true(shows("# HELP haulgate_heartbeat_ns"));
 }
 
+static void test_a_gateway_and_its_link_are_one_series(void **state)
+{
+	struct metrics *gateway = NULL, *link = NULL;
+
+	(void)state;
+	assert_int_equal(metrics_open(path_of("gateway-9.metrics"), 9, &gateway, NULL), 0);
+	assert_int_equal(metrics_open(path_of("link-9.metrics"), 9, &link, NULL), 0);
+	metrics_add(metrics_thread(gateway, 0), METRIC_frames_received_total, 5);
+	metrics_add(metrics_thread(link, 0), METRIC_link_forwarded_total, 3);
+	assert_true(shows("haulgate_frames_received_total{gateway=\"9\"} 5\n"));
+	assert_true(shows("haulgate_link_forwarded_total{gateway=\"9\"} 3\n"));
+	assert_false(shows("haulgate_link_forwarded_total{gateway=\"9\"} 0\n"));
+	metrics_close(gateway);
+	metrics_close(link);
+}
+
 static void test_length_is_told_without_room(void **state)
 {
 	char small[10];
@@ -167,6 +183,7 @@ int main(void)
 		cmocka_unit_test(test_threads_add_up),
 		cmocka_unit_test(test_the_youngest_heartbeat_counts),
 		cmocka_unit_test(test_foreign_files_are_skipped),
+		cmocka_unit_test(test_a_gateway_and_its_link_are_one_series),
 		cmocka_unit_test(test_length_is_told_without_room),
 		cmocka_unit_test(test_private_memory),
 		cmocka_unit_test(test_a_file_that_cannot_be_made),
