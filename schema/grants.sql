@@ -65,8 +65,8 @@ GRANT SELECT ON terminal_identity, certificate, platform_vehicle, platform_day, 
 GRANT SELECT (id, name, login, sources, require_tls, state, changed_by) ON platform TO haulgate_query, haulgate_operator;
 GRANT SELECT (id, vehicle_id, purpose, algorithm, mode, chip_id, public_key, state, origin, valid_from, valid_to, created_at,
               changed_by, reason) ON terminal_key TO haulgate_query;
-GRANT SELECT (id, name, address, tls, tls_ca, start, platform_code, login, selection, selected, in_flight, state, changed_by)
-      ON platform_link TO haulgate_query;
+GRANT SELECT (id, name, address, tls, tls_ca, start, platform_code, login, selection, selected, not_from, in_flight, state,
+              changed_by) ON platform_link TO haulgate_query;
 
 -- Commands are ordered, seen and cancelled by functions alone, which write the audit row with them.
 GRANT EXECUTE ON FUNCTION api.command_order(text, text, jsonb, text, text, integer), api.command(text, bigint),
@@ -81,8 +81,12 @@ GRANT INSERT, UPDATE ON fleet, vehicle, terminal_identity, terminal_key, certifi
       TO haulgate_operator;
 GRANT INSERT, DELETE ON platform_vehicle TO haulgate_operator;
 GRANT INSERT (actor, action, subject, detail) ON audit_log TO haulgate_operator;
+-- tools/link: a new link begins where the gateways are now.
+GRANT SELECT ON ingest_position TO haulgate_operator;
+GRANT INSERT (link_id, gateway_id, position) ON platform_link_position TO haulgate_operator;
 
 -- haulgate-link reads what to forward and keeps its own position.
-GRANT SELECT ON division, haul_route, fleet, vehicle, passage, vehicle_day, platform_link, schema_version TO haulgate_link;
+GRANT SELECT ON division, haul_route, fleet, vehicle, passage, vehicle_day, platform_link, ingest_position, schema_version
+      TO haulgate_link;
 GRANT SELECT, INSERT, UPDATE ON platform_link_position TO haulgate_link;
 GRANT SELECT, INSERT ON platform_link_refused TO haulgate_link;

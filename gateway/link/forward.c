@@ -1,0 +1,200 @@
+/* forward.c - from the spool through the window to the socket. */
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/log.h"
+#include "gateway/link/link.h"
+
+enum {
+	RECORDS_A_TURN = 512,	  /* then the other links, and the sockets */
+	UNSENT_MAX = 1024 * 1024, /* more does not go to a socket that does not take it */
+	READER_RETRY_MS = 1000,
+	CREDENTIAL_PLATFORM = 3, /* schema/0004_identity.sql: credential = id * 4 + kind */
+	NS_PER_S = 1000000000,
+};
+
+enum reading { READING_NONE, READING_ON };
+
+/* ---- what is gone ---- */
+
+static void count_missing(struct link *l, uint64_t records)
+{
+	l->progress.missing += (int64_t)records;
+	metrics_add(l->host->metrics, METRIC_link_missing_total, (int64_t)records);
+	log_line(LOG_ERROR,
+		 "link: records are missing from the spool, they were never forwarded link=\"%s\" "
+		 "records=%" PRIu64 " before=%" PRIu64,
+		 l->row.name, records, l->read_position);
+	link_say(l, "%" PRId64 " records were gone from the spool before they were forwarded",
+		 l->progress.missing);
+}
+
+/* The reader has passed over something, and says what. */
+static void passed_over(struct link *l, const struct error *err)
+{
+	const uint64_t position = spool_reader_position(l->reader);
+
+	log_line(LOG_ERROR, "link: spool passed over link=\"%s\" bytes=%" PRIu64 " error=\"%s\"",
+		 l->row.name, position - l->read_position, err->text);
+	link_say(l, "spool passed over: %s", err->text);
+	l->read_position = position;
+	if (l->read_sequence == 0) /* how many there were is told by the next record else */
+		count_missing(l, 1);
+}
+
+/* ---- one record ---- */
+
+static bool comes_from(const struct link *l, uint64_t credential)
+{
+	if (credential % 4 != CREDENTIAL_PLATFORM)
+		return false;
+	for (size_t i = 0; i < l->row.not_from_count; i++)
+		if ((uint64_t)l->row.not_from[i] == credential / 4)
+			return true;
+	return false;
+}
+
+/* False: no memory; the record is to be read again. */
+static bool take_record(struct link *l, const struct spool_record *record)
+{
+	struct link_host *h = l->host;
+	Haulgate__FrameRecord *r =
+		haulgate__frame_record__unpack(NULL, record->size, record->payload);
+	struct frame f;
+	size_t size = 0;
+	bool ok = true;
+
+	if (r == NULL) { /* its checksum was right: of a program that writes it otherwise */
+		count_missing(l, 1);
+		return true;
+	}
+	if (outgoing_read(r, &f) && !comes_from(l, r->credential)) {
+		const int64_t received_at = (int64_t)(r->received_at_ns / NS_PER_S);
+		const int64_t now = clock_wall_ns() / NS_PER_S;
+
+		if (selection_wants(&l->row.selection, &h->places, &f, (enum layout)r->layout,
+				    received_at, h->scratch))
+			size = outgoing_encode(&f, l->row.start,
+					       now - received_at >= h->config->link_late_s, h->out,
+					       FRAME_SIZE_MAX);
+		if (size > 0)
+			ok = window_add(&l->window, record->position, record->sequence, h->out,
+					size);
+	}
+	haulgate__frame_record__free_unpacked(r, NULL);
+	return ok;
+}
+
+static bool reader_ready(struct link *l)
+{
+	const struct config *c = l->host->config;
+	struct error err;
+
+	if (l->reader != NULL)
+		return true;
+	if (uv_now(l->host->loop) < l->reader_retry_ms)
+		return false;
+	if (spool_reader_open(c->spool_dir, c->spool_archive_dir, l->read_position, &l->reader,
+			      &err) == 0)
+		return true;
+	l->reader_retry_ms = uv_now(l->host->loop) + READER_RETRY_MS;
+	link_say(l, "%s", err.text);
+	return false;
+}
+
+static void reader_failed(struct link *l, const char *why)
+{
+	log_line(LOG_ERROR, "link: spool cannot be read link=\"%s\" error=\"%s\"", l->row.name,
+		 why);
+	link_say(l, "spool cannot be read: %s", why);
+	spool_reader_close(l->reader);
+	l->reader = NULL;
+	l->reader_retry_ms = uv_now(l->host->loop) + READER_RETRY_MS;
+}
+
+static enum reading read_record(struct link *l)
+{
+	struct spool_record record;
+	struct error err;
+	int rc;
+
+	if (l->read_position >= l->host->stored || !reader_ready(l))
+		return READING_NONE;
+	rc = spool_reader_next(l->reader, l->host->stored, &record, &err);
+	if (rc == 0)
+		return READING_NONE;
+	if (rc == ERROR_CORRUPT && spool_reader_position(l->reader) > l->read_position) {
+		passed_over(l, &err);
+		return READING_ON;
+	}
+	if (rc < 0) {
+		reader_failed(l, err.text);
+		return READING_NONE;
+	}
+	if (l->read_sequence > 0 && record.sequence > l->read_sequence + 1)
+		count_missing(l, record.sequence - l->read_sequence - 1);
+	if (!take_record(l, &record)) {
+		reader_failed(l, "no memory");
+		return READING_NONE;
+	}
+	l->read_position = record.next;
+	l->read_sequence = record.sequence;
+	return READING_ON;
+}
+
+void forward_learn(struct link *l)
+{
+	if (l->read_sequence == 0 && l->window.count == 0)
+		read_record(l);
+}
+
+/* ---- to the socket ---- */
+
+static void turn_cb(uv_timer_t *timer)
+{
+	forward_pump(timer->data);
+}
+
+/* What may go out now, into host->out behind the room for one frame; its size. */
+static size_t gather(struct link *l, bool *ret_more)
+{
+	uint8_t *const out = l->host->out + FRAME_SIZE_MAX;
+	const size_t max = LINK_OUT_SIZE - FRAME_SIZE_MAX;
+	const uint64_t now = uv_now(l->host->loop);
+	size_t size = 0;
+
+	*ret_more = true;
+	for (int n = 0; n < RECORDS_A_TURN && size + FRAME_SIZE_MAX <= max; n++) {
+		const struct window_frame *f = window_send(&l->window, now);
+
+		if (f != NULL) {
+			memcpy(out + size, f->bytes, f->size);
+			size += f->size;
+			continue;
+		}
+		if (l->window.unanswered >= l->window.in_flight ||
+		    window_full(&l->window, FRAME_SIZE_MAX) || read_record(l) == READING_NONE) {
+			*ret_more = false;
+			break;
+		}
+	}
+	return size;
+}
+
+void forward_pump(struct link *l)
+{
+	bool more;
+	size_t size;
+
+	if (l->state != LINK_ACTIVE || peer_unsent(l->peer) > UNSENT_MAX)
+		return;
+	size = gather(l, &more);
+	if (size > 0) {
+		l->last_sent_ms = uv_now(l->host->loop);
+		peer_send(l->peer, l->host->out + FRAME_SIZE_MAX, size); /* may lose the link */
+	}
+	if (more && l->state == LINK_ACTIVE)
+		uv_timer_start(&l->turn, turn_cb, 0, 0);
+}

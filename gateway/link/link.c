@@ -1,0 +1,499 @@
+#include "gateway/link/link.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/log.h"
+
+#define BIT(n) (1u << (n))
+
+enum {
+	BACKOFF_MIN_MS = 1000,
+	LEAVE_MS = 2000,
+	STEADY_MS = 60000, /* logged in for so long: the next loss is a new one */
+	LOGINS_IN_A_ROW = 3,
+	NOISE_MAX = 64 * 1024,	/* bytes that are no frame, since the last one that was */
+	ANSWER_UNIT_MAX = 4096, /* an answer has six bytes, a command to us a few more */
+	LOG_AGAIN_MS = 3600 * 1000,
+	NS_PER_S = 1000000000,
+};
+
+static const struct {
+	const char *name;
+	unsigned next; /* allowed moves */
+} states[LINK_STATES] = {
+	[LINK_WAITING] = { "waiting", BIT(LINK_CONNECTING) | BIT(LINK_WAITING) | BIT(LINK_CLOSED) },
+	[LINK_CONNECTING] = { "connecting",
+			      BIT(LINK_LOGIN) | BIT(LINK_WAITING) | BIT(LINK_CLOSED) },
+	[LINK_LOGIN] = { "login", BIT(LINK_ACTIVE) | BIT(LINK_WAITING) | BIT(LINK_CLOSED) },
+	[LINK_ACTIVE] = { "active", BIT(LINK_LEAVING) | BIT(LINK_WAITING) | BIT(LINK_CLOSED) },
+	[LINK_LEAVING] = { "leaving", BIT(LINK_CLOSED) },
+	[LINK_CLOSED] = { "closed", 0 },
+};
+
+static uint64_t now_ms(const struct link *l)
+{
+	return uv_now(l->host->loop);
+}
+
+/* The only place where a state changes. */
+static void link_move(struct link *l, enum link_state next, uint64_t deadline_ms)
+{
+	assert(l->state < LINK_STATES && next < LINK_STATES);
+	assert(states[l->state].next & BIT(next));
+	log_line(LOG_DEBUG, "link: %s --> %s link=\"%s\"", states[l->state].name, states[next].name,
+		 l->row.name);
+	if (l->state == LINK_ACTIVE)
+		metrics_add(l->host->metrics, METRIC_link_connected, -1);
+	if (next == LINK_ACTIVE)
+		metrics_add(l->host->metrics, METRIC_link_connected, 1);
+	l->progress.connected_since = next == LINK_ACTIVE ? clock_wall_ns() / NS_PER_S : 0;
+	l->state = next;
+	l->deadline_ms = deadline_ms;
+}
+
+void link_say(struct link *l, const char *format, ...)
+{
+	char text[LINK_MESSAGE_SIZE];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	/* From outside in part: the column holds what can be shown. */
+	log_text(text, strlen(text), l->progress.message, sizeof(l->progress.message));
+}
+
+/* ---- the end of a connection ---- */
+
+static void disconnect(struct link *l)
+{
+	size_t refused;
+
+	peer_close(l->peer);
+	l->peer = NULL;
+	l->in_used = l->noise = 0;
+	uv_timer_stop(&l->turn);
+	if ((refused = window_disconnected(&l->window)) > 0) {
+		l->progress.refused += (int64_t)refused;
+		metrics_add(l->host->metrics, METRIC_link_refused_total, (int64_t)refused);
+		log_line(LOG_WARNING,
+			 "link: frames are never answered, given up link=\"%s\" frames=%zu",
+			 l->row.name, refused);
+	}
+}
+
+static uint64_t share_by_chance(uint64_t whole)
+{
+	uint16_t part = 0;
+
+	uv_random(NULL, NULL, &part, sizeof(part), 0, NULL);
+	return whole * part / 65536;
+}
+
+/* Whatever was on is over; tried again after pause_ms. */
+static void pause_link(struct link *l, const char *what, const char *reason, uint64_t pause_ms)
+{
+	char text[LINK_MESSAGE_SIZE];
+
+	disconnect(l);
+	link_say(l, "%s: %s", what, reason);
+	snprintf(text, sizeof(text), "%s", l->progress.message);
+	if (strcmp(text, l->reason) != 0 || now_ms(l) - l->reason_ms > LOG_AGAIN_MS) {
+		memcpy(l->reason, text, sizeof(text));
+		l->reason_ms = now_ms(l);
+		log_line(LOG_WARNING, "link: %s link=\"%s\" retry_ms=%" PRIu64, text, l->row.name,
+			 pause_ms);
+	}
+	link_move(l, LINK_WAITING, now_ms(l) + pause_ms);
+}
+
+/* Ended on purpose: only the database has to be told. */
+static void close_link(struct link *l)
+{
+	disconnect(l);
+	link_move(l, LINK_CLOSED, 0);
+}
+
+void link_lost(struct link *l, const char *reason)
+{
+	const uint64_t max = (uint64_t)l->host->config->link_retry_max_s * 1000;
+	uint64_t pause = BACKOFF_MIN_MS;
+	const char *what = l->state == LINK_ACTIVE  ? "connection lost"
+			   : l->state == LINK_LOGIN ? "lost during login"
+						    : "cannot connect";
+
+	if (l->state == LINK_LEAVING) {
+		close_link(l);
+		return;
+	}
+	if (l->state == LINK_ACTIVE && now_ms(l) - l->active_ms >= STEADY_MS)
+		l->failures = 0;
+	for (unsigned i = 0; i < l->failures && pause < max; i++)
+		pause *= 2;
+	pause = pause < max ? pause : max;
+	l->failures++;
+	pause_link(l, what, reason, pause / 2 + share_by_chance(pause / 2));
+}
+
+/* GB/T 32960: again after a minute, after the third after half an hour. */
+static void login_refused(struct link *l, const char *reason)
+{
+	const struct config *c = l->host->config;
+	uint64_t pause;
+
+	l->login_failures++;
+	pause = 1000 * (uint64_t)(l->login_failures % LOGINS_IN_A_ROW == 0 ? c->link_login_pause_s
+									   : c->link_login_retry_s);
+	pause_link(l, "login refused", reason, pause + share_by_chance(pause / 10));
+}
+
+/* ---- login ---- */
+
+static struct outgoing_login identity_of(const struct link *l)
+{
+	return (struct outgoing_login){
+		.start = l->row.start,
+		.platform_code = l->row.platform_code,
+		.user = l->row.login,
+		.serial = (uint16_t)l->progress.login_serial,
+	};
+}
+
+/* The first line of a file that nobody else may read. */
+static int password_read(const char *path, char password[21], struct error *err)
+{
+	char line[64] = { 0 };
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	size_t length;
+	int rc = 0;
+
+	if (fd < 0 || fstat(fd, &st) != 0 || read(fd, line, sizeof(line) - 1) < 0)
+		rc = error_errno(err, ERROR_IO, "password file %s", path);
+	else if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+		rc = error_set(err, ERROR_USAGE, "password file %s has mode %04o: chmod 0600 it",
+			       path, (unsigned)(st.st_mode & 07777));
+	if (fd >= 0)
+		close(fd);
+	length = strcspn(line, "\r\n");
+	if (rc == 0 && (length == 0 || length > 20))
+		rc = error_set(err, ERROR_USAGE,
+			       "password file %s: its first line has to have 1 to 20 bytes", path);
+	if (rc == 0)
+		snprintf(password, 21, "%.*s", (int)length, line);
+	explicit_bzero(line, sizeof(line));
+	return rc;
+}
+
+static void ready_cb(void *arg)
+{
+	struct link *l = arg;
+	const int64_t now = clock_wall_ns() / NS_PER_S;
+	struct outgoing_login login;
+	uint8_t bytes[OUTGOING_SMALL_MAX];
+	char password[21] = { 0 };
+	struct error err;
+	size_t size;
+
+	if (password_read(l->row.password_file, password, &err) != 0) {
+		link_lost(l, err.text);
+		return;
+	}
+	progress_login_serial(l, now);
+	login = identity_of(l);
+	login.password = password;
+	size = outgoing_platform_login(&login, now, bytes);
+	link_move(l, LINK_LOGIN, now_ms(l) + (uint64_t)l->host->config->link_answer_s * 1000);
+	peer_send(l->peer, bytes, size); /* may lose the link */
+	explicit_bzero(bytes, sizeof(bytes));
+	explicit_bzero(password, sizeof(password));
+}
+
+static void logged_in(struct link *l)
+{
+	l->login_failures = 0;
+	l->active_ms = l->last_sent_ms = now_ms(l);
+	l->reason[0] = '\0';
+	link_move(l, LINK_ACTIVE, 0);
+	link_say(l, "%s", "");
+	log_line(LOG_NOTICE, "link: logged in link=\"%s\" address=%s tls=%d position=%" PRIu64,
+		 l->row.name, l->row.address, l->row.tls, l->progress.position);
+	forward_pump(l);
+}
+
+/* ---- answers ---- */
+
+static void login_answered(struct link *l, const struct frame *f)
+{
+	char why[64];
+
+	if (f->command != outgoing_login_command(l->row.start))
+		return;
+	if (f->answer == ANSWER_SUCCESS) {
+		logged_in(l);
+		return;
+	}
+	snprintf(why, sizeof(why), "answered with %02X", f->answer);
+	login_refused(l, why);
+}
+
+static void frame_answered(struct link *l, const struct frame *f)
+{
+	struct metrics_thread *m = l->host->metrics;
+
+	switch (window_answer(&l->window, f, now_ms(l))) {
+	case WINDOW_ANSWER_SUCCESS:
+		l->failures = 0;
+		l->progress.forwarded++;
+		metrics_add(m, METRIC_link_forwarded_total, 1);
+		break;
+	case WINDOW_ANSWER_REFUSED:
+		l->progress.refused++;
+		metrics_add(m, METRIC_link_refused_total, 1);
+		log_line(LOG_INFO, "link: frame refused for good link=\"%s\" flag=%02X",
+			 l->row.name, f->answer);
+		break;
+	case WINDOW_ANSWER_AGAIN:
+	case WINDOW_ANSWER_STRANGE:
+		break;
+	}
+}
+
+/* Answers to our own frames carry our code; nothing depends on them but the end of a logout. */
+static void take_frame(struct link *l, const struct frame *f)
+{
+	if (f->answer == ANSWER_COMMAND)
+		return; /* platforms do not command platforms; no promise was made to answer */
+	if (l->state == LINK_LOGIN)
+		login_answered(l, f);
+	else if (strcmp(f->vin, l->row.platform_code) != 0)
+		frame_answered(l, f);
+	else if (l->state == LINK_LEAVING && f->command == outgoing_logout_command(l->row.start))
+		close_link(l);
+}
+
+/* Cuts what came into frames.  False: the link was lost meanwhile. */
+static bool take_input(struct link *l)
+{
+	size_t at = 0, used;
+	struct frame f;
+
+	while (at < l->in_used) {
+		const enum scan scan =
+			frame_scan(l->in + at, l->in_used - at, ANSWER_UNIT_MAX, &f, &used);
+
+		if (scan == SCAN_MORE)
+			break;
+		if (scan == SCAN_FRAME && f.header == HEADER_P) {
+			l->noise = 0;
+			take_frame(l, &f);
+			if (l->peer == NULL)
+				return false;
+		} else {
+			l->noise += used;
+		}
+		at += used;
+	}
+	l->in_used -= at;
+	memmove(l->in, l->in + at, l->in_used);
+	return true;
+}
+
+static void received_cb(const uint8_t *bytes, size_t size, void *arg)
+{
+	struct link *l = arg;
+
+	while (size > 0) {
+		const size_t room = sizeof(l->in) - l->in_used;
+		const size_t n = size < room ? size : room;
+
+		/* A frame of at most ANSWER_UNIT_MAX always fits, so there is room again. */
+		assert(n > 0);
+		memcpy(l->in + l->in_used, bytes, n);
+		l->in_used += n;
+		bytes += n;
+		size -= n;
+		if (!take_input(l))
+			return;
+		if (l->noise > NOISE_MAX) {
+			link_lost(l, "the other side sends what is no frame");
+			return;
+		}
+	}
+	forward_pump(l);
+}
+
+static void sent_cb(void *arg)
+{
+	forward_pump(arg);
+}
+
+static void failed_cb(const char *reason, void *arg)
+{
+	link_lost(arg, reason);
+}
+
+/* ---- time ---- */
+
+static void connect_now(struct link *l)
+{
+	static const struct peer_events events = { ready_cb, received_cb, sent_cb, failed_cb };
+	const struct peer_options options = {
+		.address = l->row.address,
+		.tls = l->row.tls,
+		.tls_ca = l->row.tls_ca,
+		.events = &events,
+		.arg = l,
+	};
+	struct error err;
+
+	link_move(l, LINK_CONNECTING, 0);
+	metrics_add(l->host->metrics, METRIC_link_reconnects_total, 1);
+	if (peer_open(l->host->loop, &options, &l->peer, &err) != 0)
+		link_lost(l, err.text);
+}
+
+static void active_tick(struct link *l)
+{
+	const struct config *c = l->host->config;
+	const struct outgoing_login own = identity_of(l);
+	uint8_t bytes[OUTGOING_SMALL_MAX];
+
+	if (window_overdue(&l->window, now_ms(l), (uint64_t)c->link_answer_s * 1000)) {
+		link_lost(l, "a frame is not answered");
+		return;
+	}
+	if (now_ms(l) - l->last_sent_ms >= (uint64_t)c->link_heartbeat_s * 1000) {
+		l->last_sent_ms = now_ms(l);
+		peer_send(l->peer, bytes, outgoing_heartbeat(&own, bytes));
+	}
+	forward_pump(l);
+}
+
+void link_tick(struct link *l)
+{
+	const bool due = l->deadline_ms != 0 && now_ms(l) >= l->deadline_ms;
+
+	switch (l->state) {
+	case LINK_WAITING:
+		forward_learn(l);
+		if (due)
+			connect_now(l);
+		break;
+	case LINK_LOGIN:
+		if (due)
+			login_refused(l, "no answer");
+		break;
+	case LINK_ACTIVE:
+		active_tick(l);
+		break;
+	case LINK_LEAVING:
+		if (due)
+			close_link(l);
+		break;
+	case LINK_CONNECTING: /* the peer has deadlines of its own */
+	case LINK_CLOSED:
+	case LINK_STATES:
+		break;
+	}
+	if (progress_save(l, l->state == LINK_CLOSED) && l->state == LINK_CLOSED)
+		l->host->gone(l, l->host->arg); /* and freed */
+}
+
+void link_retry_now(struct link *l)
+{
+	if (l->state == LINK_WAITING)
+		l->deadline_ms = now_ms(l);
+	l->login_failures = 0;
+}
+
+void link_stored(struct link *l)
+{
+	forward_pump(l);
+}
+
+/* ---- life ---- */
+
+void link_row_release(struct link_row *r)
+{
+	free(r->selection.ids);
+	free(r->not_from);
+	*r = (struct link_row){ 0 };
+}
+
+static void timer_closed(uv_handle_t *handle)
+{
+	struct link *l = handle->data;
+
+	window_release(&l->window);
+	link_row_release(&l->row);
+	free(l);
+}
+
+struct link *link_new(struct link_host *host, struct link_row *row)
+{
+	struct link *l = calloc(1, sizeof(*l));
+
+	if (l == NULL || !window_init(&l->window, row->in_flight)) {
+		free(l);
+		link_row_release(row);
+		return NULL;
+	}
+	l->host = host;
+	l->row = *row;
+	*row = (struct link_row){ 0 };
+	l->read_position = l->row.position;
+	l->read_sequence = l->row.sequence;
+	l->progress = (struct link_progress){
+		.position = l->row.position,
+		.sequence = l->row.sequence,
+		.forwarded = l->row.forwarded,
+		.refused = l->row.refused,
+		.missing = l->row.missing,
+		.login_serial = l->row.login_serial,
+	};
+	l->saved = l->progress;
+	l->saved.login_serial = -1; /* what an earlier process said of the connection is over */
+	l->deadline_ms = now_ms(l);
+	uv_timer_init(host->loop, &l->turn);
+	l->turn.data = l;
+	return l;
+}
+
+void link_leave(struct link *l)
+{
+	const struct outgoing_login own = identity_of(l);
+	uint8_t bytes[OUTGOING_SMALL_MAX];
+	size_t size;
+
+	if (l->state == LINK_LEAVING || l->state == LINK_CLOSED)
+		return;
+	if (l->state != LINK_ACTIVE) {
+		close_link(l);
+		return;
+	}
+	link_move(l, LINK_LEAVING, now_ms(l) + LEAVE_MS);
+	size = outgoing_platform_logout(&own, clock_wall_ns() / NS_PER_S, bytes);
+	peer_send(l->peer, bytes, size); /* may lose the link */
+	log_line(LOG_NOTICE, "link: logged out link=\"%s\"", l->row.name);
+}
+
+void link_drop(struct link *l)
+{
+	if (l->state != LINK_CLOSED)
+		close_link(l);
+	if (l->saving)
+		database_forget(l->host->database, l);
+	spool_reader_close(l->reader);
+	l->reader = NULL;
+	uv_close((uv_handle_t *)&l->turn, timer_closed);
+}

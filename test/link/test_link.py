@@ -1,0 +1,474 @@
+"""haulgate-link against a scripted platform: what is sent, how it is answered, and what happens when it is not."""
+import os
+import signal
+import unittest
+
+from link_case import OTHER_VIN, PASSWORD, VIN, LinkTest, await_that, make_certificate, server_context, wire
+
+OK, BAD = wire.SUCCESS, wire.ERROR
+
+
+class Wire(LinkTest):
+    """What goes over the link."""
+
+    def test_login_frames_and_logout_of_hj1239(self):
+        g, far = self.near_side(), self.far_side()
+        self.add_link(far)
+        link = self.link(g)
+        far.await_that("the login", lambda: far.logins)
+        login = far.logins[0]
+        self.assertEqual((login.start, login.command, login.vin, login.encryption), (b"~~", 7, "CITY-A", 1))
+        self.assertEqual(login.unit[6:], b"\0\1" + b"city-a".ljust(12, b"\0") + PASSWORD.encode().ljust(20, b"\0") + b"\1")
+        self.assertEqual(login.unit[:5], wire.time6(self.now)[:5])
+        self.report(g, 3)
+        far.await_that("the frames", lambda: len(far.frames) == 4)
+        self.assertEqual([(f.start, f.command, f.vin, f.encryption) for f in far.frames],
+                         [(b"~~", 1, VIN, 1)] + [(b"~~", 2, VIN, 1)] * 3)
+        self.assertEqual([f.unit for f in far.frames[1:]],
+                         [wire.unit_c(self.now - 86400 + 60 * i, serial=i + 1) for i in range(3)])
+        self.await_row("forwarded", 4)
+        self.await_position()
+        self.assertEqual(link.stop(), 0)
+        self.assertEqual([f.command for f in far.logouts], [8])
+        self.assertEqual(far.logouts[0].unit[6:], b"\0\1")
+        self.assertEqual(self.row("connected_since"), "")
+
+    def test_gbt32960_has_its_own_commands(self):
+        g, far = self.near_side(link={"heartbeat_s": 1}), self.far_side()
+        self.add_link(far, "--protocol", "gbt32960")
+        link = self.link(g)
+        far.await_that("a heartbeat", lambda: far.beats)
+        self.assertEqual((far.logins[0].start, far.logins[0].command), (b"##", 5))
+        self.assertEqual((far.beats[0].start, far.beats[0].command, far.beats[0].unit), (b"##", 7, b""))
+        link.stop()
+        self.assertEqual([f.command for f in far.logouts], [6])
+
+    def test_hj1239_asks_for_the_time_as_a_sign_of_life(self):
+        g, far = self.near_side(link={"heartbeat_s": 1}), self.far_side()
+        self.add_link(far)
+        self.link(g)
+        far.await_that("a sign of life", lambda: far.beats)
+        self.assertEqual((far.beats[0].command, far.beats[0].unit), (5, b""))
+
+    def test_what_each_kind_of_frame_becomes(self):
+        g, far = self.near_side(), self.far_side()
+        self.add_link(far)
+        self.link(g)
+        signed = wire.unit_c(self.now) + b"\x20" + b"R" * 32 + b"\x20" + b"S" * 32
+        alarm = wire.time6(self.now) + b"\0\1\0" + (120450000).to_bytes(4, "big") + (41570000).to_bytes(4, "big")
+        sent = [wire.login_v(self.now), wire.report_a(self.now), wire.frame_v(2, signed),
+                wire.frame_v(2, wire.unit_c(self.now + 9), encryption=3),  # marked encrypted, reads as plain
+                wire.frame_v(6, alarm), wire.logout_v(self.now)]
+        self.client(g).send(*sent)
+        ev = self.client(g).send(wire.login_p(self.now, vin=OTHER_VIN, start=b"$$"), wire.frame_p(wire.HEARTBEAT, vin=OTHER_VIN),
+                                 wire.frame_p(2, b"nonsense", vin=OTHER_VIN))
+        self.assertEqual([ev.frame()[2] for _ in range(3)], [OK, OK, BAD])
+        far.await_that("the frames", lambda: len(far.frames) == 7)
+        mine = [f for f in far.frames if f.vin == VIN]
+        self.assertEqual([f.command for f in mine], [1, 2, 2, 2, 6, 4])
+        for f, original in zip(mine, sent):
+            self.assertEqual((f.start, f.encryption, f.unit), (b"~~", 1, original[24:-1]))
+        edition = next(f for f in far.frames if f.vin == OTHER_VIN)
+        self.assertEqual((edition.start, edition.command), (b"$$", 1))
+
+    def test_what_is_late_goes_as_supplement(self):
+        g, far = self.near_side(link={"late_s": 10}), self.far_side()
+        c = self.report(g, 1)
+        self.add_link(far, "--history")
+        self.sql("UPDATE platform_link SET state = 'stopped'")
+        link = self.link(g)
+        await_that("ten seconds since the report", lambda: self.sql(
+            "SELECT max(received_at) < now() - interval '10.5 s' FROM track") == "t")
+        self.tool("start", "province")
+        far.await_that("the frames", lambda: len(far.frames) == 2)
+        self.report(g, 1, first=1, client=c)
+        far.await_that("a frame of now", lambda: len(far.frames) == 3)
+        self.assertEqual([f.command for f in far.frames], [1, 3, 2])
+        link.stop()
+
+    def test_tls_with_the_authority_checked(self):
+        cert, key = make_certificate(self.folder, "far")
+        g, far = self.near_side(), self.far_side(server_context(cert, key))
+        self.add_link(far, "--ca", cert)
+        self.link(g)
+        self.report(g, 5)
+        far.await_that("the frames", lambda: len(far.frames) == 6)
+
+    def test_tls_of_a_stranger_gets_no_password(self):
+        cert, key = make_certificate(self.folder, "far")
+        other, _ = make_certificate(self.folder, "other")
+        g, far = self.near_side(), self.far_side(server_context(cert, key))
+        self.add_link(far, "--ca", other)
+        self.link(g)
+        await_that("the reason", lambda: "certificate is refused" in self.row("message"))
+        self.assertEqual(far.logins, [])
+        self.tool("set", "province", "--ca", cert)
+        far.await_that("the login", lambda: far.logins)
+
+    def test_tls_certificate_of_another_host(self):
+        cert, key = make_certificate(self.folder, "far")  # 127.0.0.1, not localhost
+        g, far = self.near_side(), self.far_side(server_context(cert, key))
+        self.add_link(f"localhost:{far.port}", "--ca", cert)
+        self.link(g)
+        await_that("the reason", lambda: "certificate is refused" in self.row("message"))
+        self.assertEqual(far.logins, [])
+
+
+class Selection(LinkTest):
+    def reports_of(self, g, vin, lon, lat):
+        unit = wire.time6(self.now) + b"\0\1" + b"\2" + wire.time6(self.now) + wire.stream_body(50, lon, lat)
+        c = self.client(g).send(wire.login_p(self.now, vin=vin), wire.frame_p(2, unit, vin))
+        self.assertEqual([c.frame()[2] for _ in range(2)], [OK, OK])
+
+    def test_by_fleet_and_a_vehicle_that_changes_it(self):
+        self.sql(f"INSERT INTO fleet (name) VALUES ('north'), ('south'); INSERT INTO vehicle (vin, fleet_id) VALUES "
+                 f"('{VIN}', 1), ('{OTHER_VIN}', 2)")
+        g, far = self.near_side(), self.far_side()
+        self.add_link(far, "--fleet", "north")
+        self.link(g)
+        self.report(g, 1, OTHER_VIN)
+        self.report(g, 1)
+        self.await_position()
+        self.assertEqual({f.vin for f in far.frames}, {VIN})
+        self.sql(f"UPDATE vehicle SET fleet_id = 1 WHERE vin = '{OTHER_VIN}'")
+        vins = iter(range(10, 10 ** 6))
+
+        def arrives():
+            self.report(g, 1, OTHER_VIN, first=next(vins))
+            return any(f.vin == OTHER_VIN for f in far.frames)
+        await_that("the other vehicle", arrives)
+
+    def test_by_division_and_route(self):
+        inside = self.sql("SELECT id, ST_X(p), ST_Y(p) FROM (SELECT id, ST_PointOnSurface(area) p FROM division ORDER BY id LIMIT 1) d")
+        division, lon, lat = inside.split("|")
+        line = self.sql("SELECT id, ST_X(p), ST_Y(p) FROM (SELECT id, ST_LineInterpolatePoint(line, 0.5) p FROM haul_route "
+                        "ORDER BY id LIMIT 1) r")
+        route, line_lon, line_lat = line.split("|")
+        g, far, other = self.near_side(), self.far_side(), self.far_side()
+        self.add_link(far, "--division", division)
+        self.add_link(other, "--route", route, name="neighbour")
+        self.link(g)
+        self.reports_of(g, VIN, float(lon), float(lat))
+        self.reports_of(g, OTHER_VIN, float(line_lon), float(line_lat))
+        self.reports_of(g, "LTEST000000000003", 1.0, 1.0)
+        self.await_position()
+        self.await_position(name="neighbour")
+        self.assertIn(VIN, {f.vin for f in far.frames})
+        self.assertIn(OTHER_VIN, {f.vin for f in other.frames})
+        for f in far.frames + other.frames:
+            self.assertNotEqual(f.vin, "LTEST000000000003")
+            self.assertEqual(f.command, 2)  # a login has no position
+
+
+class Answers(LinkTest):
+    def test_an_error_is_tried_twice_more_then_kept_and_counted(self):
+        g, far = self.near_side(), self.far_side()
+        bad = wire.time6(self.now - 86400 + 60)
+        far.answer = lambda f: BAD if f.unit[:6] == bad else OK
+        self.add_link(far)
+        self.link(g)
+        self.report(g, 10)
+        self.await_row("refused", 1)
+        self.await_position()
+        self.assertEqual(self.row("forwarded"), "10")
+        self.assertEqual(sum(f.unit[:6] == bad for f in far.frames), 3)
+        self.assertEqual(self.sql("SELECT vin, flag FROM platform_link_refused"), f"{VIN}|2")
+        self.assertIn("02", self.tool("refused", "province"))
+
+    def test_an_error_that_passes(self):
+        g, far = self.near_side(), self.far_side()
+        seen = {}
+
+        def twice(f):
+            seen[f.unit[:6]] = seen.get(f.unit[:6], 0) + 1
+            return BAD if seen[f.unit[:6]] < 3 else OK
+        far.answer = twice
+        self.add_link(far)
+        self.link(g)
+        self.report(g, 20)
+        self.await_row("forwarded", 21)
+        self.await_position()
+        self.assertEqual(self.row("refused"), "0")
+
+    def test_silence_for_one_frame_alone_is_no_reason_to_stop_for_ever(self):
+        g, far = self.near_side(link={"answer_s": 1, "retry_max_s": 1}), self.far_side()
+        dumb = wire.time6(self.now - 86400 + 60)
+        far.answer = lambda f: None if f.unit[:6] == dumb else OK
+        self.add_link(far)
+        self.link(g)
+        c = self.report(g, 3)
+        for i in range(3, 40):  # others are answered around it on each connection
+            self.report(g, 1, first=i, client=c)
+            if self.row("refused") == "1":
+                break
+            count = len(far.frames)
+            far.await_that("more frames, or another connection", lambda n=count: len(far.frames) > n)
+            tries = sum(f.unit[:6] == dumb for f in far.frames)
+            if tries < 3:
+                far.await_that("another try of it",
+                               lambda n=tries: sum(f.unit[:6] == dumb for f in far.frames) > n)
+        self.await_row("refused", 1)
+        self.assertEqual(self.sql("SELECT vin, flag FROM platform_link_refused"), f"{VIN}|0")
+        self.assertEqual(sum(f.unit[:6] == dumb for f in far.frames), 3)
+        self.await_position()
+
+    def test_silence_for_all_gives_nothing_up(self):
+        g, far = self.near_side(link={"answer_s": 1, "retry_max_s": 1}), self.far_side()
+        far.answer = lambda f: None
+        self.add_link(far)
+        self.link(g)
+        self.report(g, 5)
+        far.await_that("four connections", lambda: len(far.logins) >= 4)
+        self.assertEqual((self.row("refused"), self.row("forwarded")), ("0", "0"))
+        self.assertIn("not answered", self.row("message") + self.links[0].log())
+        far.answer = lambda f: OK
+        self.await_row("forwarded", 6)
+        self.await_position()
+
+    def test_answers_without_a_time_and_of_other_frames(self):
+        g, far = self.near_side(), self.far_side()
+        far.time = False
+        # An answer to nothing, one with a strange flag, a command to us.
+        far.unsolicited = (wire.frame_p(2, wire.time6(self.now - 7 * 86400), VIN, answer=OK, start=b"~~")
+                           + wire.frame_p(0x80, wire.time6(self.now), VIN, start=b"~~"))
+        self.add_link(far)
+        self.link(g)
+        self.report(g, 30)
+        self.await_row("forwarded", 31)
+        self.await_position()
+
+    def test_a_wrong_time_is_no_answer(self):
+        g, far = self.near_side(link={"answer_s": 1, "retry_max_s": 1}), self.far_side()
+        far.answer = lambda f: wire.frame_p(f.command, wire.time6(self.now - 7 * 86400), f.vin, answer=OK, start=f.start)
+        self.add_link(far)
+        self.link(g)
+        self.report(g, 3)
+        far.await_that("another connection", lambda: len(far.logins) >= 2)
+        self.assertEqual(self.row("forwarded"), "0")
+
+    def test_in_flight_is_a_bound(self):
+        g, far = self.near_side(), self.far_side()
+        far.answer = lambda f: None
+        self.add_link(far, "--in-flight", "5")
+        self.link(g)
+        self.report(g, 50)
+        far.await_that("five frames", lambda: len(far.frames) == 5)
+        c = self.report(g, 50, OTHER_VIN)  # a round of the store, and of the link
+        await_that("all stored", lambda: self.sql("SELECT count(*) FROM track") == "100")
+        self.assertEqual(len(far.frames), 5)
+        c.close()
+
+
+class Trouble(LinkTest):
+    def test_refused_logins_are_retried_by_the_rules(self):
+        g, far = self.near_side(link={"login_retry_s": 1, "login_pause_s": 3600}), self.far_side()
+        far.answer_login = lambda f: BAD
+        self.add_link(far)
+        link = self.link(g)
+        far.await_that("three logins", lambda: len(far.logins) == 3)
+        await_that("a pause", lambda: "login refused: answered with 02" in self.row("message"))
+        self.assertRegex(link.log(), r"login refused: answered with 02 link=.* retry_ms=1\d\d\d\n")
+        self.assertEqual([f.unit[6:8] for f in far.logins], [b"\0\1", b"\0\2", b"\0\3"])  # the day's serials
+        far.answer_login = lambda f: OK
+        self.tool("start", "province")  # somebody mended it: no need to wait for an hour
+        far.await_that("the next login", lambda: len(far.logins) == 4)
+        self.assertEqual(far.logins[3].unit[6:8], b"\0\4")
+        await_that("no message", lambda: self.row("message") == "")
+
+    def test_a_login_without_an_answer(self):
+        g, far = self.near_side(link={"answer_s": 1, "login_retry_s": 1}), self.far_side()
+        far.answer_login = lambda f: None
+        self.add_link(far)
+        self.link(g)
+        far.await_that("two logins", lambda: len(far.logins) == 2)
+        await_that("the reason", lambda: self.row("message") == "login refused: no answer")
+
+    def test_garbage_ends_the_connection(self):
+        g, far = self.near_side(link={"retry_max_s": 1}), self.far_side()
+        far.greeting = b"GET / HTTP/1.1\r\n" * 8192
+        self.add_link(far)
+        self.link(g)
+        await_that("the reason", lambda: "no frame" in self.row("message"))
+        far.greeting = b"##" * 100  # some noise before the first answer is passed over
+        self.report(g, 3)
+        self.await_row("forwarded", 4)
+
+    def test_closed_in_the_middle_of_everything(self):
+        g, far = self.near_side(link={"retry_max_s": 1}), self.far_side()
+        far.answer = lambda f: "close" if len(far.frames) % 7 == 0 else OK
+        self.add_link(far)
+        self.link(g)
+        self.report(g, 40)
+        self.await_row("forwarded", 41)
+        self.await_position()
+        self.assertEqual(self.row("refused"), "0")
+        self.assertEqual({f.unit[:6] for f in far.frames},
+                         {wire.time6(self.now)} | {wire.time6(self.now - 86400 + 60 * i) for i in range(40)})
+
+    def test_a_far_side_that_reads_nothing_costs_no_memory(self):
+        g, far = self.near_side(link={"answer_s": 600}), self.far_side()
+        self.add_link(far, "--in-flight", "4096")
+        link = self.link(g)
+        self.report(g, 1)
+        far.await_that("the first frames", lambda: len(far.frames) == 2)
+        far.reading.clear()
+        clients = [self.report(g, 200, f"LTEST0000000001{i:02d}") for i in range(10)]
+        await_that("all stored", lambda: self.sql("SELECT count(*) FROM track") == "2001")
+        self.assertLess(link.status("VmRSS"), 64 * 1024)
+        ticks = cpu_ticks(link)
+        self.assertTrue(clients[0].silent(1))
+        self.assertLess(cpu_ticks(link) - ticks, 20)  # of a hundred a second
+        far.reading.set()
+        self.await_row("forwarded", 2012)
+        self.await_position()
+
+    def test_a_kill_at_any_moment_loses_nothing(self):
+        g, far = self.near_side(), self.far_side()
+        self.add_link(far, "--in-flight", "3")
+        link = self.link(g)
+        c = self.report(g, 1)
+        for i in range(8):
+            self.report(g, 30, first=1 + 30 * i, client=c)
+            wanted = len(far.frames) + 10
+            far.await_that("some frames", lambda n=wanted: len(far.frames) >= n)
+            link.kill()
+            link.start()
+        self.await_position()
+        self.assertEqual({f.unit[:6] for f in far.frames if f.command != 1},
+                         {wire.time6(self.now - 86400 + 60 * i) for i in range(241)})
+
+    def test_the_gateway_may_restart_and_the_database_too(self):
+        g, far = self.near_side(), self.far_side()
+        self.add_link(far)
+        self.link(g)
+        self.report(g, 10)
+        self.assertEqual(g.stop(), 0)
+        g.start()
+        self.report(g, 10, OTHER_VIN)
+        self.await_row("forwarded", 22)
+        self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'haulgate_link'")
+        self.report(g, 10, "LTEST000000000003")
+        self.await_row("forwarded", 33)
+        self.assertEqual(len(far.logins), 1)  # the link itself stayed
+
+    def test_two_services_of_one_gateway(self):
+        g, far = self.near_side(), self.far_side()
+        self.add_link(far)
+        self.link(g)
+        far.await_that("the login", lambda: far.logins)
+        second = self.link(g)
+        await_that("the complaint", lambda: "another haulgate-link" in second.log())
+        self.report(g, 3)
+        self.await_row("forwarded", 4)
+        self.assertEqual(len(far.logins), 1)
+        self.links[0].kill()
+        far.await_that("the second takes over", lambda: len(far.logins) == 2)
+
+    def test_a_password_file_that_others_can_read(self):
+        g, far = self.near_side(link={"retry_max_s": 1}), self.far_side()
+        os.chmod(self.password_file, 0o644)
+        self.add_link(far)
+        link = self.link(g)
+        await_that("the reason", lambda: "chmod 0600" in self.row("message"))
+        self.assertEqual(far.logins, [])
+        os.chmod(self.password_file, 0o600)
+        link.process.send_signal(signal.SIGHUP)
+        far.await_that("the login", lambda: far.logins)
+
+    def test_archived_segments_and_what_is_gone_from_them(self):
+        g, far = self.near_side(spool={"segment_mib": 2}, limit={"vin_frames": 0}), self.far_side()
+        self.add_link(far)
+        self.tool("stop", "province")
+        archive = os.path.join(g.spool_dir, "archive")
+
+        def archived():
+            return sorted(f for f in os.listdir(archive) if f.endswith(".segz")) if os.path.isdir(archive) else []
+        c, first = self.report(g, 1), 1
+        while len(archived()) < 2:  # a report of 300 s has some 13 KiB
+            for i in range(first, first + 50):
+                c.send(wire.report_c(self.now - 40 * 86400 + 300 * i, count=300, serial=i))
+            for _ in range(50):
+                self.assertEqual(c.frame()[2], OK)
+            first += 50
+        link = self.link(g)
+        self.tool("start", "province")
+        self.await_position()
+        self.assertEqual(int(self.row("forwarded")), first + 1)
+        self.assertEqual(self.row("missing"), "0")
+        # From the beginning again, and the oldest segment is gone.
+        self.tool("stop", "province")
+        await_that("the stop", lambda: "logged out" in link.log())
+        await_that("its last word", lambda: self.row("connected_since") == "")
+        records = int(self.row("sequence"))
+        self.sql("UPDATE platform_link_position SET position = 8192, sequence = 0")
+        link.stop()
+        os.unlink(os.path.join(archive, archived()[0]))
+        count = len(far.frames)
+        self.sql("UPDATE platform_link_position SET sequence = 1")  # it had read the first record
+        self.tool("start", "province")
+        link.start()
+        self.await_position()
+        missing, sent = int(self.row("missing")), len(far.frames) - count
+        self.assertGreater(missing, 10)
+        self.assertEqual(missing + sent + 1, records)
+        self.assertIn("missing from the spool", link.log())
+        self.assertIn("gone from the spool", self.row("message"))
+        await_that("the metric", lambda: link.metrics().get("link_missing_total") == missing)
+
+
+class Operator(LinkTest):
+    def test_the_tool_does_it_all(self):
+        g, far = self.near_side(), self.far_side()
+        self.link(g)
+        self.report(g, 3)
+        await_that("stored", lambda: self.sql("SELECT count(*) FROM track") == "3")
+        self.add_link(far)
+        far.await_that("the login, by notification", lambda: far.logins)
+        self.report(g, 2, OTHER_VIN)
+        self.await_row("forwarded", 3)  # nothing from before
+        self.assertEqual({f.vin for f in far.frames}, {OTHER_VIN})
+        self.assertIn("province", self.tool("list"))
+        self.assertRegex(self.tool("status", "province"), r"province +1 +since .* 3 +0 +0 ")
+        self.tool("stop", "province", "--reason", "their request")
+        far.await_that("the logout", lambda: far.logouts)
+        self.report(g, 2, "LTEST000000000003")
+        self.assertIn("stopped", self.tool("status", "province"))
+        self.tool("start", "province")
+        self.await_row("forwarded", 6)
+        self.assertEqual(self.sql("SELECT actor, action, subject FROM audit_log ORDER BY id"),
+                         "tester|link.add|province\ntester|link.stop|province\ntester|link.start|province")
+        self.assertNotIn(PASSWORD, self.sql("SELECT * FROM audit_log"))
+        self.assertIn("no link", self.tool("start", "nowhere", code=1))
+        self.assertIn("no 'west'", self.tool("set", "province", "--fleet", "west", code=1))
+        self.tool("add", "x", "--address", "nowhere", code=2)
+
+    def test_history_is_sent_when_asked_for(self):
+        g, far = self.near_side(), self.far_side()
+        self.report(g, 5)
+        await_that("stored", lambda: self.sql("SELECT count(*) FROM track") == "5")
+        self.add_link(far, "--history")
+        self.link(g)
+        self.await_row("forwarded", 6)
+
+    def test_metrics(self):
+        g, far = self.near_side(), self.far_side()
+        self.add_link(far)
+        link = self.link(g)
+        self.report(g, 5)
+        await_that("forwarded", lambda: link.metrics().get("link_forwarded_total") == 6)
+        self.assertEqual(link.metrics()["link_connected"], 1)
+        await_that("no backlog", lambda: link.metrics()["link_backlog_bytes"] == 0)
+        far.stop()
+        await_that("not connected", lambda: link.metrics()["link_connected"] == 0)
+        self.report(g, 5, OTHER_VIN)
+        await_that("a backlog", lambda: link.metrics()["link_backlog_bytes"] > 0)
+
+
+def cpu_ticks(link):
+    with open(f"/proc/{link.process.pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+if __name__ == "__main__":
+    unittest.main()
