@@ -88,18 +88,27 @@ void identities_close(struct identities *t)
 	release(t);
 }
 
+void identities_set_ring(struct identities *t, const struct key_ring *old, struct key_ring *fresh)
+{
+	struct key_ring *unused = fresh;
+
+	pthread_rwlock_wrlock(&t->lock);
+	if (old == NULL || old == t->ring) {
+		unused = t->ring;
+		t->ring = fresh;
+	}
+	pthread_rwlock_unlock(&t->lock);
+	identity_ring_put(unused);
+}
+
 int identities_reload(struct identities *t, const struct config *config, struct error *err)
 {
-	struct key_ring *fresh, *old;
+	struct key_ring *fresh;
 	const int rc = key_ring_load(config->keys_dir, &fresh, err);
 
 	if (rc < 0)
 		return rc;
-	pthread_rwlock_wrlock(&t->lock);
-	old = t->ring;
-	t->ring = fresh;
-	pthread_rwlock_unlock(&t->lock);
-	identity_ring_put(old);
+	identities_set_ring(t, NULL, fresh);
 	atomic_store(&t->signature_required, config->session_signature == SIGNATURE_REQUIRED);
 	atomic_store(&t->reloaded, true);
 	wake(t);

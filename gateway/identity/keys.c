@@ -125,12 +125,8 @@ static int cipher_make(struct identity_key *key, const char *vin, const struct k
 	size_t size;
 	int rc;
 
-	if (!ring->has_wrapping)
-		return error_set(err, ERROR_NOT_FOUND,
-				 "its secret is wrapped and keys.dir has no wrapping.key: put the "
-				 "one there that tools/keys used");
-	if ((rc = wrap_open(&ring->wrapping, vin, row->secret, row->secret_size, secret, &size,
-			    err)) < 0)
+	if ((rc = key_ring_unwrap(ring, vin, row->secret, row->secret_size, secret, &size, err)) <
+	    0)
 		return rc;
 	if (!symmetric)
 		key->cipher = cipher_of_pair(key->algorithm, key->mode, secret, size);

@@ -76,9 +76,11 @@ static uint64_t digest_rows(uint64_t digest, const PGresult *r, int from, int to
 
 static uint64_t digest_ring(const struct key_ring *ring)
 {
-	const uint64_t digest = digest_bytes(DIGEST_START, &ring->has_wrapping, sizeof(bool));
+	uint64_t digest = DIGEST_START;
 
-	return digest_bytes(digest, ring->wrapping.name, sizeof(ring->wrapping.name));
+	for (size_t i = 0; i < ring->wrapping_count; i++)
+		digest = digest_bytes(digest, ring->wrapping[i].name, WRAP_NAME_SIZE);
+	return digest;
 }
 
 /* ---- one vehicle ---- */

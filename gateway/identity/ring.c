@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -156,15 +157,73 @@ static int pairs_load(struct key_ring *r, const char *dir, struct error *err)
 	return rc;
 }
 
-static int wrapping_load(struct key_ring *r, const char *dir, struct error *err)
+/* Differs from file to file; an inode alone may come again. */
+static uint64_t wrapping_stamp(const char *dir)
 {
 	char path[PATH_SIZE];
-	int rc = path_join(path, dir, wrapping_name, err);
+	struct stat st;
 
+	if (path_join(path, dir, wrapping_name, NULL) < 0 || stat(path, &st) != 0)
+		return 0;
+	return (uint64_t)st.st_ino * 1000003 + (uint64_t)st.st_mtim.tv_sec * 1000000007 +
+	       (uint64_t)st.st_mtim.tv_nsec;
+}
+
+/* ERROR_NOT_FOUND: there is none of that name. */
+static int wrapping_add(struct key_ring *r, const char *dir, const char *name, struct error *err)
+{
+	char path[PATH_SIZE];
+	int rc = path_join(path, dir, name, err);
+
+	if (rc == 0 && r->wrapping_count == RING_WRAPPING_MAX)
+		return error_set(err, ERROR_USAGE,
+				 "keys.dir %s has more than %d wrapping keys: tools/keys finish "
+				 "removes those that are not needed any more",
+				 dir, RING_WRAPPING_MAX);
 	if (rc == 0)
-		rc = wrap_key_read(path, &r->wrapping, err);
-	r->has_wrapping = rc == 0;
+		rc = wrap_key_read(path, &r->wrapping[r->wrapping_count], err);
+	r->wrapping_count += rc == 0;
+	return rc;
+}
+
+static int is_kept_key(const struct dirent *e)
+{
+	return strncmp(e->d_name, "wrapping-", 9) == 0 && ends_with(e->d_name, ".key");
+}
+
+static int wrapping_load(struct key_ring *r, const char *dir, struct error *err)
+{
+	struct dirent **names = NULL;
+	int n, rc;
+
+	/* Looked at first: a file that comes between makes the ring stale, not wrong. */
+	r->wrapping_stamp = wrapping_stamp(dir);
+	rc = wrapping_add(r, dir, wrapping_name, err);
+	n = scandir(dir, &names, is_kept_key, newest_first);
+	for (int i = 0; i < n; i++) {
+		if (rc == 0 || rc == ERROR_NOT_FOUND) /* gone since the folder was read */
+			rc = wrapping_add(r, dir, names[i]->d_name, err);
+		free(names[i]);
+	}
+	free(names);
 	return rc == ERROR_NOT_FOUND ? 0 : rc;
+}
+
+bool key_ring_is_stale(const struct key_ring *r)
+{
+	return r->dir != NULL && wrapping_stamp(r->dir) != r->wrapping_stamp;
+}
+
+int key_ring_unwrap(const struct key_ring *r, const char *vin, const uint8_t *in, size_t size,
+		    uint8_t *out, size_t *ret_size, struct error *err)
+{
+	int rc = error_set(err, ERROR_NOT_FOUND,
+			   "its secret is wrapped and keys.dir has no wrapping.key: put the one "
+			   "there that tools/keys used");
+
+	for (size_t i = 0; rc == ERROR_NOT_FOUND && i < r->wrapping_count; i++)
+		rc = wrap_open(&r->wrapping[i], vin, in, size, out, ret_size, err);
+	return rc;
 }
 
 int key_ring_load(const char *dir, struct key_ring **ret, struct error *err)
@@ -173,14 +232,20 @@ int key_ring_load(const char *dir, struct key_ring **ret, struct error *err)
 	int rc = 0;
 
 	atomic_init(&r->refs, 1);
-	if (dir[0] != '\0' &&
-	    ((rc = private_dir_check(dir, err)) < 0 || (rc = wrapping_load(r, dir, err)) < 0 ||
-	     (rc = pairs_load(r, dir, err)) < 0)) {
-		identity_ring_put(r);
-		return rc;
+	if (dir[0] != '\0') {
+		r->dir = strdup(dir);
+		rc = r->dir != NULL ? private_dir_check(dir, err)
+				    : error_set(err, ERROR_MEMORY, "no memory for the keys");
+		if (rc == 0)
+			rc = wrapping_load(r, dir, err);
+		if (rc == 0)
+			rc = pairs_load(r, dir, err);
 	}
-	*ret = r;
-	return 0;
+	if (rc == 0)
+		*ret = r;
+	else
+		identity_ring_put(r);
+	return rc;
 }
 
 struct key_ring *key_ring_ref(struct key_ring *r)
@@ -196,6 +261,8 @@ void identity_ring_put(struct key_ring *r)
 	for (size_t i = 0; i < r->count; i++)
 		for (unsigned mode = 0; mode < CIPHER_MODE_COUNT; mode++)
 			cipher_key_free(r->pairs[i].ciphers[mode]);
-	wrap_key_wipe(&r->wrapping);
+	for (size_t i = 0; i < RING_WRAPPING_MAX; i++)
+		wrap_key_wipe(&r->wrapping[i]);
+	free(r->dir);
 	free(r);
 }

@@ -8,7 +8,7 @@
 #include "gateway/identity/identity.h"
 #include "gateway/identity/wrap.h"
 
-enum { RING_PAIRS_MAX = 16, RING_NAME_SIZE = 64 };
+enum { RING_PAIRS_MAX = 16, RING_WRAPPING_MAX = 8, RING_NAME_SIZE = 64 };
 
 struct ring_pair {
 	char name[RING_NAME_SIZE];
@@ -19,8 +19,12 @@ struct ring_pair {
 
 struct key_ring {
 	atomic_uint refs;
-	bool has_wrapping;
-	struct wrap_key wrapping;
+	char *dir;
+	/* wrapping.key, then those that a rotation keeps, wrapping-NAME.key; none: no secret opens.
+	 */
+	size_t wrapping_count;
+	struct wrap_key wrapping[RING_WRAPPING_MAX];
+	uint64_t wrapping_stamp; /* of wrapping.key: a rotation makes another file of it */
 	size_t count;
 	struct ring_pair pairs[RING_PAIRS_MAX]; /* by name, descending */
 };
@@ -28,6 +32,12 @@ struct key_ring {
 /* dir "": an empty ring.  ERROR_USAGE names the file and what to do. */
 int key_ring_load(const char *dir, struct key_ring **ret, struct error *err);
 struct key_ring *key_ring_ref(struct key_ring *r);
+
+/* As wrap_open(), with whichever key fits. */
+int key_ring_unwrap(const struct key_ring *r, const char *vin, const uint8_t *in, size_t size,
+		    uint8_t *out, size_t *ret_size, struct error *err);
+/* wrapping.key is another file than the one that was read: tools/keys has made a new one. */
+bool key_ring_is_stale(const struct key_ring *r);
 
 /*
  * pkcs11.c: the private key behind a "pkcs11:" URI, through OpenSSL's provider or engine.  NULL: it

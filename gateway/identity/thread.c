@@ -40,12 +40,33 @@ static void gauge_connected(struct identities *t, bool connected)
 
 /* ---- loading ---- */
 
+/*
+ * A new wrapping key is in the folder before the secrets that it wraps are in the database, so who
+ * looks before each load never meets a secret that it cannot open.
+ */
+static struct key_ring *ring_now(struct identities *t)
+{
+	struct key_ring *ring = identity_ring(t), *fresh;
+	struct error err;
+
+	if (!key_ring_is_stale(ring))
+		return ring;
+	if (key_ring_load(ring->dir, &fresh, &err) < 0) {
+		log_line(LOG_WARNING, "identity: new keys are not taken error=%s", err.text);
+		return ring;
+	}
+	log_line(LOG_NOTICE, "identity: the wrapping key was changed, keys.dir is read again");
+	identities_set_ring(t, ring, fresh);
+	identity_ring_put(ring);
+	return identity_ring(t);
+}
+
 static struct load_policy policy_now(struct identities *t)
 {
 	struct load_policy policy = { .signature_required = atomic_load(&t->signature_required),
 				      .at = clock_wall_ns() / second_ns };
 
-	policy.ring = identity_ring(t);
+	policy.ring = ring_now(t);
 	return policy;
 }
 

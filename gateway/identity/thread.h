@@ -44,4 +44,7 @@ struct identities {
 
 void *identities_thread(void *arg);
 
+/* Puts fresh in the place of old, if that is still the ring; takes fresh over. */
+void identities_set_ring(struct identities *t, const struct key_ring *old, struct key_ring *fresh);
+
 #endif

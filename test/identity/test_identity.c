@@ -365,6 +365,42 @@ static void test_wrong_wrapping_key(void **state)
 	fixture_close(&f);
 }
 
+/* As tools/keys does it: the files change places, then the secrets are wrapped with the new key. */
+static void test_wrapping_key_rotates(void **state)
+{
+	char secret[129], again[129], hex[2 * WRAP_KEY_SIZE + 1];
+	struct fixture f;
+	unsigned before;
+	long v;
+
+	(void)state;
+	fixture_open(&f);
+	v = vehicle_new(&f, VIN);
+	secret_wrap(&f.wrapping, VIN, "0123456789abcdef", secret);
+	fixture_execute(&f,
+			"INSERT INTO terminal_key (vehicle_id, purpose, algorithm, secret) VALUES "
+			"(%ld, 'encrypt', 'sm4', '\\x%s')",
+			v, secret);
+	fixture_start(&f);
+	IDENTITY_IS(&f, VIN, i->key_count == 1);
+	for (size_t i = 0; i < WRAP_KEY_SIZE; i++)
+		snprintf(hex + 2 * i, 3, "%02x", f.wrapping.bytes[i]);
+	fixture_file(&f, "wrapping-old.key", hex, 0600);
+	fixture_wrapping(&f, 2);
+	/* Between the two steps nothing is lost, whatever else changes. */
+	before = fixture_tellings(&f);
+	fixture_execute(&f, "UPDATE vehicle SET state = 'blocked' WHERE id = %ld", v);
+	fixture_wait_told(&f, before);
+	IDENTITY_IS(&f, VIN, i->blocked && i->key_count == 1);
+	secret_wrap(&f.wrapping, VIN, "0123456789abcdef", again);
+	before = fixture_tellings(&f);
+	fixture_execute(&f, "UPDATE terminal_key SET secret = '\\x%s'", again);
+	fixture_wait_told(&f, before);
+	IDENTITY_IS(&f, VIN, i->key_count == 1 && i->keys[0].cipher != NULL);
+	fixture_stop(&f);
+	fixture_close(&f);
+}
+
 static void test_policy_is_taken_over(void **state)
 {
 	struct fixture f;
@@ -399,6 +435,7 @@ int main(void)
 		cmocka_unit_test(test_many_at_once),
 		cmocka_unit_test(test_readers_while_it_changes),
 		cmocka_unit_test(test_wrong_wrapping_key),
+		cmocka_unit_test(test_wrapping_key_rotates),
 		cmocka_unit_test(test_policy_is_taken_over),
 	};
 

@@ -62,8 +62,8 @@ static void test_pairs_newest_first(void **state)
 	assert_non_null(r->pairs[0].ciphers[CIPHER_MODE_RSA_OAEP]);
 	assert_null(r->pairs[0].ciphers[CIPHER_MODE_SM2_ANY]);
 	assert_non_null(r->pairs[1].ciphers[CIPHER_MODE_SM2_C1C2C3]);
-	assert_true(r->has_wrapping);
-	assert_memory_equal(r->wrapping.name, f.wrapping.name, WRAP_NAME_SIZE);
+	assert_int_equal(r->wrapping_count, 1);
+	assert_memory_equal(r->wrapping[0].name, f.wrapping.name, WRAP_NAME_SIZE);
 	identity_ring_put(r);
 	fixture_keys_close(&f);
 }
