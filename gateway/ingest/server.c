@@ -108,6 +108,7 @@ static int open_store(struct server *s, struct error *err)
 		.metrics = metrics_thread(s->metrics, SLOT_STORE),
 		.committed = committed_cb,
 		.arg = s,
+		.identities = s->identities,
 	};
 
 	if (s->config->store_conninfo[0] == '\0') {
@@ -284,10 +285,10 @@ void server_stop(struct server *s)
 	crypto_pool_free(s->crypto); /* gives back to loops, whose memory is still there */
 	downlink_close(s->downlink); /* the sessions have ended, and with them the orders in hand */
 	s->downlink = NULL;
-	identities_close(s->identities);
 	if (s->store != NULL)
 		store_close(s->store, STORE_STOP_MS);
 	s->store = NULL;
+	identities_close(s->identities); /* the store has asked it for keys */
 	spool_close(s->spool);
 	join_loops(s);
 	tls_free(s->tls);

@@ -1,7 +1,6 @@
 #include "gateway/store/registry.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +8,9 @@
 #include "gateway/store/arena.h"
 #include "gateway/store/context.h"
 
-enum { SLOTS_FIRST = 1024, LOCKED_ROWS = 500, WRITE_ROWS = 2000 };
+enum { SLOTS_FIRST = 1024, WRITE_ROWS = 2000 };
 
 struct registry {
-	pthread_rwlock_t lock; /* of by_vin and what others may read of a vehicle */
-	bool loaded;
 	struct vehicle **by_vin, **by_id; /* open addressing, at most half full */
 	size_t slots, count;
 	int64_t newest; /* largest id seen */
@@ -29,7 +26,6 @@ struct registry *registry_new(void)
 	struct registry *g = memory_alloc(sizeof(*g));
 
 	*g = (struct registry){ .slots = SLOTS_FIRST };
-	pthread_rwlock_init(&g->lock, NULL);
 	g->by_vin = memory_alloc(g->slots * sizeof(struct vehicle *));
 	g->by_id = memory_alloc(g->slots * sizeof(struct vehicle *));
 	memset(g->by_vin, 0, g->slots * sizeof(struct vehicle *));
@@ -41,7 +37,6 @@ void registry_free(struct registry *g)
 {
 	if (g == NULL)
 		return;
-	pthread_rwlock_destroy(&g->lock);
 	arena_release(&g->arena);
 	free(g->by_vin);
 	free(g->by_id);
@@ -99,7 +94,6 @@ static void grow(struct registry *g)
 	free(old);
 }
 
-/* Lock held for writing. */
 static struct vehicle *vehicle_get(struct registry *g, const char *vin)
 {
 	struct vehicle **slot = slot_of_vin(g, vin);
@@ -120,7 +114,7 @@ static struct vehicle *vehicle_get(struct registry *g, const char *vin)
 static char stage_digit(const PGresult *r, int row)
 {
 	size_t size;
-	const char *stage = (const char *)result_bytes(r, row, 5, &size);
+	const char *stage = (const char *)result_bytes(r, row, 4, &size);
 	static const struct {
 		const char *name;
 		char digit;
@@ -134,7 +128,7 @@ static char stage_digit(const PGresult *r, int row)
 	return '\0';
 }
 
-/* Columns: id, vin, retired, reference torque, rated power, stage, layout. */
+/* Columns: id, vin, reference torque, rated power, stage, layout. */
 static void vehicle_take(struct registry *g, const PGresult *r, int row)
 {
 	char vin[VIN_SIZE + 1] = "";
@@ -149,13 +143,12 @@ static void vehicle_take(struct registry *g, const PGresult *r, int row)
 		v->id = result_i64(r, row, 0);
 		*slot_of_id(g, v->id) = v;
 	}
-	v->retired = PQgetvalue(r, row, 2)[0] != 0;
 	memset(&v->facts, 0, sizeof(v->facts)); /* its padding too: facts are compared as bytes */
-	v->facts.reference_torque_nm = (double)result_f32(r, row, 3);
-	v->facts.rated_power_kw = (double)result_f32(r, row, 4);
+	v->facts.reference_torque_nm = (double)result_f32(r, row, 2);
+	v->facts.rated_power_kw = (double)result_f32(r, row, 3);
 	v->facts.stage = stage_digit(r, row);
-	if (v->layout == LAYOUT_UNKNOWN && !result_null(r, row, 6))
-		v->layout = (uint8_t)result_i16(r, row, 6);
+	if (v->layout == LAYOUT_UNKNOWN && !result_null(r, row, 5))
+		v->layout = (uint8_t)result_i16(r, row, 5);
 	v->seen_in = g->refresh;
 	if (v->id > g->newest)
 		g->newest = v->id;
@@ -163,15 +156,8 @@ static void vehicle_take(struct registry *g, const PGresult *r, int row)
 
 static void vehicles_take(struct registry *g, const PGresult *r)
 {
-	const int n = PQntuples(r);
-
-	/* In portions: event loops must not wait long for the lock. */
-	for (int i = 0; i < n;) {
-		pthread_rwlock_wrlock(&g->lock);
-		for (int end = i + LOCKED_ROWS; i < n && i < end; i++)
-			vehicle_take(g, r, i);
-		pthread_rwlock_unlock(&g->lock);
-	}
+	for (int i = 0; i < PQntuples(r); i++)
+		vehicle_take(g, r, i);
 }
 
 /* Somebody deleted them; a frame of such a VIN makes a new, provisional one. */
@@ -182,10 +168,8 @@ static void drop_unseen(struct registry *g)
 
 		if (v == NULL || v->id == 0 || v->seen_in == g->refresh)
 			continue;
-		pthread_rwlock_wrlock(&g->lock);
 		v->id = 0;
 		v->dirty = false;
-		pthread_rwlock_unlock(&g->lock);
 	}
 }
 
@@ -202,9 +186,6 @@ int registry_refresh(struct registry *g, struct pg *pg, bool full)
 	PQclear(r);
 	if (full)
 		drop_unseen(g);
-	pthread_rwlock_wrlock(&g->lock);
-	g->loaded = true;
-	pthread_rwlock_unlock(&g->lock);
 	return 0;
 }
 
@@ -220,15 +201,6 @@ int registry_add(struct registry *g, struct pg *pg, struct rows *vins)
 	vehicles_take(g, r);
 	PQclear(r);
 	return 0;
-}
-
-void registry_set_layout(struct registry *g, struct vehicle *v, uint8_t layout)
-{
-	if (layout == LAYOUT_UNKNOWN || v->layout == layout)
-		return;
-	pthread_rwlock_wrlock(&g->lock);
-	v->layout = layout;
-	pthread_rwlock_unlock(&g->lock);
 }
 
 /* ---- terminals ---- */
@@ -301,33 +273,4 @@ void registry_written(struct registry *g)
 bool registry_dirty(const struct registry *g)
 {
 	return g->dirty_count > 0;
-}
-
-/* ---- other threads ---- */
-
-enum vehicle_known registry_known(struct registry *g, const char *vin)
-{
-	enum vehicle_known known = VEHICLE_REGISTRY_NOT_LOADED;
-	const struct vehicle *v;
-
-	pthread_rwlock_rdlock(&g->lock);
-	if (g->loaded) {
-		v = *slot_of_vin(g, vin);
-		known = v != NULL && v->id != 0 && !v->retired ? VEHICLE_KNOWN : VEHICLE_UNKNOWN;
-	}
-	pthread_rwlock_unlock(&g->lock);
-	return known;
-}
-
-enum layout registry_layout(struct registry *g, const char *vin)
-{
-	enum layout layout = LAYOUT_UNKNOWN;
-	const struct vehicle *v;
-
-	pthread_rwlock_rdlock(&g->lock);
-	v = *slot_of_vin(g, vin);
-	if (v != NULL && v->id != 0)
-		layout = (enum layout)v->layout;
-	pthread_rwlock_unlock(&g->lock);
-	return layout;
 }

@@ -30,7 +30,7 @@ const char *const sql_text[SQL_COUNT] = {
 		"LEFT JOIN LATERAL jsonb_each(r.parameters) p ON jsonb_typeof(p.value) = 'number' "
 		"ORDER BY r.rule_id, p.key",
 
-	[SQL_VEHICLES] = "SELECT v.id, v.vin, v.state = 'retired', v.reference_torque_nm, "
+	[SQL_VEHICLES] = "SELECT v.id, v.vin, v.reference_torque_nm, "
 			 "v.rated_power_kw, v.stage, "
 			 "t.layout FROM vehicle v LEFT JOIN terminal t ON t.vehicle_id = v.id "
 			 "WHERE v.id > $1::bigint "
@@ -39,7 +39,7 @@ const char *const sql_text[SQL_COUNT] = {
 			       "unnest($1::text[]) v "
 			       "ON CONFLICT DO NOTHING",
 	[SQL_VEHICLES_BY_VIN] =
-		"SELECT v.id, v.vin, v.state = 'retired', v.reference_torque_nm, v.rated_power_kw, "
+		"SELECT v.id, v.vin, v.reference_torque_nm, v.rated_power_kw, "
 		"v.stage, t.layout FROM vehicle v LEFT JOIN terminal t ON t.vehicle_id = v.id "
 		"WHERE v.vin = ANY ($1::text[])",
 

@@ -425,13 +425,3 @@ void store_close(struct store *s, int timeout_ms)
 	pthread_join(s->thread, NULL);
 	store_free(s);
 }
-
-enum vehicle_known store_vehicle(struct store *s, const char *vin)
-{
-	return registry_known(s->loader.registry, vin);
-}
-
-enum layout store_layout(struct store *s, const char *vin)
-{
-	return registry_layout(s->loader.registry, vin);
-}

@@ -16,7 +16,6 @@
 #include "gateway/base/error.h"
 #include "gateway/base/metrics.h"
 #include "gateway/spool/spool.h"
-#include "proto/wire/unit.h"
 
 struct store;
 struct identities;
@@ -45,13 +44,5 @@ void store_close(struct store *s, int timeout_ms);
 
 /* A reloaded configuration, for the keys marked R.  Any thread. */
 void store_reload(struct store *s, const struct config *config);
-
-/* ---- the registry as the event loops see it; any thread, never waits for the database ---- */
-
-enum vehicle_known { VEHICLE_REGISTRY_NOT_LOADED, VEHICLE_UNKNOWN, VEHICLE_KNOWN };
-enum vehicle_known store_vehicle(struct store *s, const char *vin);
-
-/* The layout this terminal was last seen with, or LAYOUT_UNKNOWN. */
-enum layout store_layout(struct store *s, const char *vin);
 
 #endif

@@ -248,7 +248,8 @@ void loader_terminals(struct loader *l, size_t from, size_t to)
 			v->software_version = item->software_version;
 		if (item->iccid[0] != '\0')
 			memcpy(v->iccid, item->iccid, sizeof(v->iccid));
-		registry_set_layout(l->registry, v, item->layout);
+		if (item->layout != LAYOUT_UNKNOWN)
+			v->layout = item->layout;
 		if (item_assessed(item) && item->blocks[item->count - 1].at > v->last_at)
 			v->last_at = item->blocks[item->count - 1].at;
 	}

@@ -9,6 +9,7 @@
 
 #include "gateway/spool/spool.h"
 #include "gateway/store/store.h"
+#include "proto/wire/unit.h"
 
 enum { BASE_DAY = 20777 };			       /* 2026-11-20, Beijing */
 #define BASE_AT (INT64_C(86400) * BASE_DAY - 8 * 3600) /* its midnight */

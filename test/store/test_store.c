@@ -423,32 +423,24 @@ static void test_new_rule_version_supersedes(void **state)
 	fixture_close(&f);
 }
 
-/* Method: what the event loops ask, before and after the registry is there. */
-static void test_registry(void **state)
+/* Method: vehicles of every state that report are found, and none is made twice. */
+static void test_registered_vehicles_are_found(void **state)
 {
 	struct fixture f;
 
 	(void)state;
 	fixture_open(&f);
 	fixture_execute(
-		&f, "INSERT INTO vehicle (vin, state) VALUES ('LTEST000000000005', 'registered'), "
-		    "('LTEST000000000006', 'retired')");
-	fixture_drive(&f, 1, BASE_AT + NOON, 20);
-	fixture_store_open(&f);
-	fixture_wait_stored(&f);
-	assert_int_equal(store_vehicle(f.store, "LTEST000000000001"), VEHICLE_KNOWN);
-	assert_int_equal(store_vehicle(f.store, "LTEST000000000005"), VEHICLE_KNOWN);
-	assert_int_equal(store_vehicle(f.store, "LTEST000000000006"), VEHICLE_UNKNOWN);
-	assert_int_equal(store_vehicle(f.store, "LTEST000000000007"), VEHICLE_UNKNOWN);
-	assert_int_equal(store_layout(f.store, "LTEST000000000001"), LAYOUT_A);
-	assert_int_equal(store_layout(f.store, "LTEST000000000005"), LAYOUT_UNKNOWN);
-	fixture_store_close(&f);
-	f.gateway[0] = '\0';
-	snprintf(f.gateway, sizeof(f.gateway), "host=/nowhere");
-	fixture_store_open(&f);
-	assert_int_equal(store_vehicle(f.store, "LTEST000000000001"), VEHICLE_REGISTRY_NOT_LOADED);
-	store_close(f.store, 100);
-	f.store = NULL;
+		&f, "INSERT INTO vehicle (vin, state) VALUES ('LTEST000000000001', 'registered'), "
+		    "('LTEST000000000002', 'retired'), ('LTEST000000000005', 'blocked')");
+	for (unsigned truck = 1; truck <= 3; truck++)
+		fixture_drive(&f, truck, BASE_AT + NOON, 20);
+	fixture_store_all(&f);
+	assert_rows(&f,
+		    "SELECT vin, state, count(t.at) FROM vehicle v LEFT JOIN track t ON "
+		    "t.vehicle_id = v.id GROUP BY 1, 2 ORDER BY 1",
+		    "LTEST000000000001|registered|2\nLTEST000000000002|retired|2\n"
+		    "LTEST000000000003|provisional|2\nLTEST000000000005|blocked|0\n");
 	fixture_close(&f);
 }
 
@@ -468,7 +460,7 @@ int main(void)
 		cmocka_unit_test(test_bounded_days_in_memory),
 		cmocka_unit_test(test_finding_younger_than_the_snapshot),
 		cmocka_unit_test(test_new_rule_version_supersedes),
-		cmocka_unit_test(test_registry),
+		cmocka_unit_test(test_registered_vehicles_are_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

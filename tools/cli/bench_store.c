@@ -17,6 +17,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/store/buffer.h"
 #include "gateway/store/store.h"
+#include "proto/wire/unit.h"
 #include "record.pb-c.h"
 
 static const char usage[] = "usage: haulgate-bench-store [--trucks N] [--samples N] "
