@@ -186,6 +186,34 @@ static void make_units(void)
 	}
 }
 
+/* In clear: the target seals them, each with another key. */
+static void make_guards(void)
+{
+	static uint8_t unit[16384];
+	static const uint8_t commands[] = { 1, 4, 6, 7 };
+	static const size_t sizes[] = { 28, 8, 17, 169 };
+	int number = 0;
+
+	for (int layout = LAYOUT_A; layout < LAYOUT_COUNT; layout++) {
+		for (int variant = 0; variant < 3; variant += 2) {
+			const uint8_t head[4] = { header_choice((enum layout)layout), 0x03, 0x02,
+						  (uint8_t)(0x80 | (number & 3) << 4 | layout) };
+			const size_t n = random_unit((enum layout)layout, variant, unit, 2048);
+
+			save("guard", number++, head, 4, unit, n);
+		}
+	}
+	memset(unit, 'A', 256);
+	wire_time_encode(SAMPLE_TIME, unit);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		const uint8_t head[4] = { 0, 0x02, commands[i],
+					  (uint8_t)(0x80 | (number & 3) << 4) };
+
+		unit[103] = unit[136] = 32;
+		save("guard", number++, head, 4, unit, sizes[i]);
+	}
+}
+
 static void make_columns(void)
 {
 	static uint8_t unit[16384], packed[PACK_SIZE_MAX];
@@ -221,5 +249,6 @@ int main(int argc, char **argv)
 	make_streams();
 	make_units();
 	make_columns();
+	make_guards();
 	return 0;
 }
