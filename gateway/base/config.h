@@ -50,11 +50,11 @@
 	X(limit, handshakes, INT, "200", 1, 100000, R, "TLS handshakes in flight on a loop.")       \
 	X(limit, source_connections, INT, "5000", 0, 1000000, R, "Connections from one address (IPv6: /64); 0 is no limit.") \
 	X(limit, source_logins, INT, "60000", 0, 10000000, R, "Logins a minute from one address; 0 is no limit.") \
-	X(limit, vin_logins, INT, "20", 0, 100000, R, "Logins a minute of one VIN; 0 is no limit.") \
+	X(limit, vin_logins, INT, "20", 0, 100000, R, "Logins a minute of one VIN from one address; 0 is no limit.") \
 	X(limit, vin_frames, INT, "100", 0, 1000000, R, "Frames a second that one session may send for long; reading waits above it; 0 is no limit.") \
 	X(limit, platform_frames, INT, "5000", 0, 1000000, R, "The same for a platform's session.") \
 	X(limit, unauthenticated, INT, "2000", 1, 1000000, R, "Connections without a login; above it the oldest are dropped at random, above twice it always.") \
-	X(limit, penalty_half_life_s, INT, "60", 1, 86400, R, "Time in which half of a source's penalty for bad behaviour is forgiven.") \
+	X(limit, penalty_half_life_s, INT, "60", 0, 86400, R, "Time in which half of a source's penalty for bad behaviour is forgiven; 0 is no penalties.") \
 	X(crypto, workers, INT, "0", 0, 64, -, "Threads that decrypt and verify; 0 is one for each core.") \
 	X(keys, dir, PATH, "", 0, 0, R, "Folder of the gateway's own keys, mode 0700, made by tools/keys; empty for none.") \
 	X(spool, dir, PATH, "/var/lib/haulgate/spool", 0, 0, -, "Folder of the durable log; mode 0700.") \

@@ -49,7 +49,7 @@ static const struct {
 			     OFFENCE_BAD_FRAMES },
 	[END_TAKEN_OVER] = { "taken over by a newer login", METRIC_COUNT, OFFENCE_COUNT },
 	[END_SLOW] = { "does not read its answers", METRIC_connections_shed_total, OFFENCE_SLOW },
-	[END_TLS] = { "TLS error", METRIC_COUNT, OFFENCE_COUNT },
+	[END_TLS] = { "TLS error", METRIC_COUNT, OFFENCE_HANDSHAKE },
 	[END_MEMORY] = { "out of memory", METRIC_connections_shed_total, OFFENCE_COUNT },
 	[END_SHED] = { "too many connections", METRIC_connections_shed_total, OFFENCE_COUNT },
 	[END_THROTTLED] = { "too much from its address", METRIC_sources_throttled_total,
@@ -70,7 +70,7 @@ void connection_offence(struct connection *c, enum quota_offence offence)
 {
 	struct loop *l = c->loop;
 
-	quota_offence(l->server->quota, l->config, c->peer, offence, uv_now(&l->uv));
+	quota_offence(l->server->quota, l->config, c->peer, &c->guest, offence, uv_now(&l->uv));
 }
 
 /* The only place where a state changes. */
@@ -95,6 +95,14 @@ static void connection_move(struct connection *c, enum connection_state next)
 	}
 }
 
+/* A truck in a tunnel misses its deadline too, and a bad line breaks TLS: no stranger, no blame. */
+static bool is_blamed(const struct connection *c, enum connection_end end)
+{
+	if (end == END_DEADLINE || end == END_TLS)
+		return is_stranger((enum connection_state)c->state);
+	return ends[end].offence != OFFENCE_COUNT;
+}
+
 /* The one way out of the open states: counted and logged here, once. */
 static void connection_leave(struct connection *c, enum connection_end end,
 			     enum connection_state next)
@@ -104,9 +112,7 @@ static void connection_leave(struct connection *c, enum connection_end end,
 	assert(connection_open(c));
 	if (ends[end].metric != METRIC_COUNT)
 		metrics_add(c->loop->metrics, ends[end].metric, 1);
-	/* A truck in a tunnel misses its deadline too: only strangers are blamed for that. */
-	if (ends[end].offence != OFFENCE_COUNT &&
-	    (end != END_DEADLINE || is_stranger((enum connection_state)c->state)))
+	if (is_blamed(c, end))
 		connection_offence(c, ends[end].offence);
 	log_line(LOG_DEBUG, "connection ends: %s state=%s vin=%s peer=%s", ends[end].name,
 		 states[c->state].name, c->session.logged_in ? c->session.vin : "-",
@@ -145,8 +151,8 @@ static void closed_cb(uv_handle_t *handle)
 	struct connection *c = list_entry(handle, struct connection, tcp);
 
 	c->closed = true;
-	if (c->admitted)
-		quota_closed(c->loop->server->quota, c->peer);
+	quota_closed(c->loop->server->quota, c->loop->config, c->peer, &c->guest,
+		     uv_now(&c->loop->uv));
 	atomic_fetch_sub(&c->loop->server->connections, 1);
 	metrics_add(c->loop->metrics, METRIC_connections_open, -1);
 	connection_reap(c);
@@ -237,6 +243,9 @@ void connection_ready(struct connection *c)
 
 void connection_logged_in(struct connection *c)
 {
+	struct loop *l = c->loop;
+
+	quota_welcome(l->server->quota, l->config, c->peer, &c->guest, uv_now(&l->uv));
 	if (c->state == CONNECTION_GREETING)
 		connection_move(c, CONNECTION_ACTIVE);
 }
@@ -350,10 +359,10 @@ void connection_slow(struct connection *c, unsigned ms)
 	list_move_last(&c->loop->slowed, &c->slowed);
 }
 
-/* Not to be blamed for a deadline: it is we who do not read. */
+/* Not to be blamed for a deadline: it is we who do not read.  Who sends too much is to blame. */
 static bool connection_held_back(const struct connection *c)
 {
-	return c->held != HOLD_NONE ||
+	return (c->held != HOLD_NONE && c->held != HOLD_QUOTA) ||
 	       (!list_empty(&c->paused) && (c->loop->pauses & ~(unsigned)PAUSE_MEMORY) != 0);
 }
 

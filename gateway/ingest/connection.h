@@ -76,6 +76,7 @@ struct connection {
 	uint32_t answers_size; /* bytes of them */
 	struct session session;
 	struct quota_bucket quota;
+	struct quota_guest guest; /* how its address is charged for it */
 	struct command_slot command;
 	struct crypto_job *job;	 /* about the first frame of in; pins c until it is done */
 	uint8_t peer[PEER_SIZE]; /* IPv6 or v4-mapped, port; as in the record */
@@ -84,7 +85,6 @@ struct connection {
 	bool reading;
 	bool waits_for_peer; /* stopped reading: the peer does not take its answers */
 	uint8_t held;	     /* enum hold: in may hold whole frames that wait */
-	bool admitted;	     /* counted for its address */
 	bool astray;	     /* sent a frame that is too long, and no sound one since */
 	bool eof;	     /* the peer sends no more; it may still want its answers */
 	bool closed;	     /* libuv is done with tcp */

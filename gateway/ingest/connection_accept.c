@@ -75,10 +75,6 @@ static struct connection *connection_new(struct listener *listener)
 		return NULL;
 	c->loop = l;
 	c->stream = listener->tls ? &stream_tls : &stream_plain;
-	if (listener->tls && (c->ssl = tls_accept(l->server->tls, c)) == NULL) {
-		free(c);
-		return NULL;
-	}
 	c->serial = (uint64_t)l->index << 48 | ++l->serial;
 	c->state = listener->tls ? CONNECTION_HANDSHAKE : CONNECTION_GREETING;
 	session_init(&c->session);
@@ -111,10 +107,25 @@ static void drop_strangers(struct loop *l)
 		connection_close(list_entry(head->next, struct connection, wait), END_DROPPED);
 }
 
+/* Cheapest checks first: who is shed costs an allocation and two system calls. */
+static enum connection_end admit(struct connection *c, int64_t open)
+{
+	struct loop *l = c->loop;
+
+	if (open > l->config->limit_connections)
+		return END_SHED;
+	if (!quota_accept(l->server->quota, l->config, c->peer, &c->guest, uv_now(&l->uv)))
+		return END_THROTTLED;
+	if (c->state == CONNECTION_HANDSHAKE && (c->ssl = tls_accept(l->server->tls, c)) == NULL)
+		return END_MEMORY;
+	return END_COUNT;
+}
+
 void connection_accept(struct listener *listener)
 {
 	struct loop *l = listener->loop;
 	struct connection *c = connection_new(listener);
+	enum connection_end end;
 	int64_t open;
 
 	listener->deferred = c == NULL; /* the sweep tries again */
@@ -128,13 +139,9 @@ void connection_accept(struct listener *listener)
 		return;
 	}
 	set_peer(c);
-	if (open > l->config->limit_connections) {
-		connection_close(c, END_SHED);
-		return;
-	}
-	c->admitted = quota_accept(l->server->quota, l->config, c->peer, uv_now(&l->uv));
-	if (!c->admitted) {
-		connection_close(c, END_THROTTLED);
+	end = admit(c, open);
+	if (end != END_COUNT) {
+		connection_close(c, end);
 		return;
 	}
 	drop_strangers(l);

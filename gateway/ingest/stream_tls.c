@@ -97,7 +97,7 @@ static void tls_finish(struct connection *c)
 
 static void tls_release(struct connection *c)
 {
-	SSL_free(c->ssl);
+	SSL_free(c->ssl); /* NULL when it was shed */
 	c->ssl = NULL;
 }
 

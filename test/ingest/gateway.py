@@ -69,6 +69,7 @@ class Gateway:
             "gateway": {"id": ident, "loops": 2, "run_dir": self.run_dir, "log_level": "debug"},
             "listen": {"tcp": "127.0.0.1:0"},
             "session": {"unknown_vehicle": "provisional"},
+            "limit": {"vin_logins": 0},  # a test's one VIN logs in again and again
             "spool": {"dir": self.spool_dir, "segment_mib": 8, "size_gib": 1, "reserve_mib": 1},
         }
         for section, keys in sections.items():

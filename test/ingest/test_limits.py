@@ -70,7 +70,7 @@ class Limits(GatewayTest):
         self.assertEqual(c.frame()[1:], (1, OK))
 
     def test_a_peer_that_does_not_read_is_not_read_any_more(self):
-        g = self.gateway(limit={"connection_kib": 66}, session={"idle_s": 5})
+        g = self.gateway(limit={"connection_kib": 66, "vin_frames": 0}, session={"idle_s": 5})
         slow = Client.__new__(Client)
         slow.left, slow.socket = b"", socket.socket()
         self.clients.append(slow)
@@ -92,7 +92,8 @@ class Limits(GatewayTest):
 
     def test_half_frames_meet_the_memory_bound_and_others_go_on(self):
         # 16 MiB for two loops: 300 half frames of 60 KiB do not fit.
-        g = self.gateway(limit={"memory_mib": 16}, session={"frame_s": 2, "login_s": 3600})
+        g = self.gateway(limit={"memory_mib": 16, "penalty_half_life_s": 0},
+                         session={"frame_s": 2, "login_s": 3600})
         half = wire.frame_p(wire.REALTIME, bytes(65000))[:60000]
         flood = []
         for _ in range(300):
