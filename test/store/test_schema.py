@@ -137,7 +137,8 @@ RIGHTS = {
         'vehicle_day', 'finding', 'evidence', 'passage', 'terminal_identity', 'certificate', 'platform_vehicle',
         'platform_day', 'platform_link_position', 'platform_link_refused', 'replay', 'activation')},
     LINK: {'platform_link_position': 'raw', 'platform_link_refused': 'ra', **{t: 'r' for t in (
-        'division', 'haul_route', 'fleet', 'vehicle', 'passage', 'vehicle_day', 'platform_link', 'schema_version')}},
+        'division', 'haul_route', 'fleet', 'vehicle', 'passage', 'vehicle_day', 'platform_link', 'ingest_position',
+        'schema_version')}},
     OPERATOR: {
         **{t: 'raw' for t in ('fleet', 'vehicle', 'terminal_identity', 'terminal_key', 'certificate', 'platform_link')},
         'platform': 'aw', 'platform_vehicle': 'rad', **{t: 'r' for t in (
