@@ -37,7 +37,7 @@ END $$;
 -- p_parameters: query: ["name", ...]; set: {"name": value, ...}; control: {"action": "name", "field": value, ...}.
 -- p_expires_s: seconds from now, NULL: a day.
 CREATE FUNCTION api.command_order(p_vin text, p_kind text, p_parameters jsonb, p_reason text, p_who text,
-                                  p_expires_s integer) RETURNS jsonb
+                                  p_expires_s bigint) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   v_vehicle  vehicle;
@@ -149,5 +149,5 @@ BEGIN
 END $$;
 CREATE TRIGGER tell AFTER INSERT OR UPDATE ON command FOR EACH ROW EXECUTE FUNCTION command_tell();
 
-REVOKE ALL ON FUNCTION api.command_order(text, text, jsonb, text, text, integer), api.command(text, bigint),
+REVOKE ALL ON FUNCTION api.command_order(text, text, jsonb, text, text, bigint), api.command(text, bigint),
   api.commands(text, text, bigint, integer), api.command_cancel(text, bigint, text, text), command_tell() FROM PUBLIC;

@@ -69,7 +69,7 @@ GRANT SELECT (id, name, address, tls, tls_ca, start, platform_code, login, selec
               changed_by) ON platform_link TO haulgate_query;
 
 -- Commands are ordered, seen and cancelled by functions alone, which write the audit row with them.
-GRANT EXECUTE ON FUNCTION api.command_order(text, text, jsonb, text, text, integer), api.command(text, bigint),
+GRANT EXECUTE ON FUNCTION api.command_order(text, text, jsonb, text, text, bigint), api.command(text, bigint),
       api.commands(text, text, bigint, integer), api.command_cancel(text, bigint, text, text)
       TO haulgate_query, haulgate_operator;
 

@@ -81,7 +81,7 @@
 	X(link, late_s, INT, "60", 10, 604800, R, "Seconds after reception from which a real-time report is forwarded as supplement.") \
 	X(query, listen, ADDRESS, "127.0.0.1:8080", 0, 0, -, "Address of the HTTP service.")        \
 	X(query, conninfo, TEXT, "", 0, 0, -, "libpq connection string of the query role.")         \
-	X(query, token_file, PATH, "", 0, 0, R, "File with one API token a line, mode 0600.")       \
+	X(query, token_file, PATH, "", 0, 0, R, "File with one API token a line (TOKEN, or TOKEN NAME read,command), mode 0600.") \
 	X(query, connections, INT, "8", 1, 200, -, "Database connections of the query service.")   \
 	X(export, conninfo, TEXT, "", 0, 0, -, "libpq connection string of the export role.")
 /* clang-format on */

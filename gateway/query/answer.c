@@ -130,5 +130,7 @@ void answer_json(struct request *r)
 	memcpy(values, r->values.value, n * sizeof(values[0]));
 	if (r->route->paged)
 		values[n++] = r->link;
+	if (r->route->signed_by)
+		values[n++] = r->token.name;
 	request_query(r, r->route->sql, values, (int)n, false, json_done);
 }

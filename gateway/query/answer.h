@@ -12,6 +12,8 @@ void answer_ready(struct request *r);
 void answer_metrics(struct request *r);
 /* The route's statement gives one JSON value, which is the body. */
 void answer_json(struct request *r);
+/* The body is the order; the route's statement gives the command and its number. */
+void answer_command_order(struct request *r);
 /* The route's statement gives the vehicle and period; their samples are streamed. */
 void answer_samples(struct request *r);
 

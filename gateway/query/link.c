@@ -79,11 +79,13 @@ void link_drop(struct link *l)
 	l->state = LINK_DOWN;
 	l->deadline_ns = 0;
 	l->timeout_ms = 0;
+	l->writes = false;
 }
 
 void link_lost(struct link *l, const char *reason)
 {
 	struct job *j = l->job;
+	const bool ran = l->state == LINK_BUSY;
 	unsigned backoff = l->failures < 5 ? 100u << l->failures : BACKOFF_MAX_MS;
 	char text[256];
 
@@ -95,7 +97,7 @@ void link_lost(struct link *l, const char *reason)
 	l->failures++;
 	l->retry_ns = clock_mono_ns() + (backoff > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : backoff) * MS;
 	if (j != NULL)
-		pool_again(j);
+		pool_again(j, ran);
 }
 
 void link_connect(struct link *l)
@@ -115,7 +117,7 @@ void link_connect(struct link *l)
 		link_lost(l, "no socket");
 }
 
-/* Nothing this service does may write, whatever its role could. */
+/* Nothing may write, whatever the role could, but for a job that says so. */
 static void link_setup(struct link *l)
 {
 	const char *sql = "SET default_transaction_read_only = on; SET TimeZone = 'Asia/Shanghai';"
@@ -152,17 +154,20 @@ void link_run(struct link *l)
 {
 	const struct job_spec *spec = &l->job->spec;
 	char timeout[16];
-	const char *const setting[] = { timeout };
+	const char *const setting[] = { timeout, spec->writes ? "off" : "on" };
 	int64_t allowed = (int64_t)spec->timeout_ms + OVERTIME_MS;
 	int sent;
 
 	l->deadline_ns = clock_mono_ns() + allowed * MS;
-	if (l->timeout_ms != spec->timeout_ms) {
+	/* One that writes asks first in any case, so that it is not sent into a dead connection. */
+	if (l->state != LINK_TIMEOUT &&
+	    (l->timeout_ms != spec->timeout_ms || spec->writes || l->writes)) {
 		snprintf(timeout, sizeof(timeout), "%u", spec->timeout_ms);
 		l->state = LINK_TIMEOUT;
 		sent = PQsendQueryParams(l->conn,
-					 "SELECT set_config('statement_timeout', $1, false)", 1,
-					 NULL, setting, NULL, NULL, 0);
+					 "SELECT set_config('statement_timeout', $1, false),"
+					 " set_config('default_transaction_read_only', $2, false)",
+					 2, NULL, setting, NULL, NULL, 0);
 	} else {
 		l->state = LINK_BUSY;
 		sent = PQsendQueryParams(l->conn, spec->sql, spec->value_count, NULL, spec->values,
@@ -211,6 +216,7 @@ static void link_finished(struct link *l)
 	if (l->state == LINK_TIMEOUT && j != NULL) {
 		PQclear(result);
 		l->timeout_ms = j->spec.timeout_ms;
+		l->writes = j->spec.writes;
 		link_run(l);
 		return;
 	}

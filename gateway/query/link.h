@@ -18,7 +18,7 @@ enum link_state {
 	LINK_CONNECTING, /* PQconnectPoll */
 	LINK_SETUP,	 /* session settings */
 	LINK_IDLE,
-	LINK_TIMEOUT, /* statement_timeout is being set for job */
+	LINK_TIMEOUT, /* the session is being set for job: statement_timeout, may it write */
 	LINK_BUSY,    /* a statement runs */
 	LINK_PARKED,  /* it has ended, its cancel is under way */
 };
@@ -32,6 +32,7 @@ struct link {
 	struct job *job;
 	PGresult *result;
 	unsigned timeout_ms; /* as set in the session */
+	bool writes;	     /* as set in the session */
 	int64_t deadline_ns; /* of this state; 0 = none */
 	int64_t retry_ns;
 	unsigned failures;
@@ -46,6 +47,7 @@ struct job {
 	const char *values[JOB_VALUES_MAX]; /* spec.values, so that the caller's array may go */
 	int64_t deadline_ns;		    /* in line */
 	bool retried;
+	bool lost; /* with its connection, while it wrote */
 };
 
 struct pool {
@@ -72,7 +74,8 @@ void link_lost(struct link *l, const char *reason);
 /* ---- pool.c, for link.c ---- */
 
 void pool_serve(struct pool *p); /* gives waiting jobs to idle links */
-void pool_again(struct job *j);	 /* its connection died: back in line, or given up */
+/* Its connection died, ran: while it ran.  Back in line, or given up. */
+void pool_again(struct job *j, bool ran);
 void pool_cancel_ended(struct pool *p);
 void job_end(struct job *j, enum job_outcome outcome, PGresult *result);
 

@@ -84,10 +84,11 @@ static void job_unlink(struct job *j)
 }
 
 /* Not ended here: this may run inside of pool_submit(), whose caller waits for its job. */
-void pool_again(struct job *j)
+void pool_again(struct job *j, bool ran)
 {
 	j->link = NULL;
-	if (j->retried) {
+	j->lost = ran && j->spec.writes;
+	if (j->retried || j->lost) {
 		j->next = j->pool->given_up;
 		j->pool->given_up = j;
 		return;
@@ -161,7 +162,7 @@ static void tick(uv_timer_t *timer)
 		struct job *j = p->given_up;
 
 		p->given_up = j->next;
-		job_end(j, JOB_UNAVAILABLE, NULL);
+		job_end(j, j->lost ? JOB_UNKNOWN : JOB_UNAVAILABLE, NULL);
 	}
 	/* The line is in order of deadlines, but for jobs put back in front. */
 	while (p->first != NULL && now >= p->first->deadline_ns)

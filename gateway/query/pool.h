@@ -2,9 +2,9 @@
  * pool.h - a fixed number of PostgreSQL connections on a libuv loop.
  *
  * A job is one statement with parameters and one result that fits into memory.  Jobs wait in
- * line (bounded in number and time) for a connection.  All statements are read-only, so a job
- * whose connection died is tried once more on another one: a restart of the database costs its
- * clients a pause.  Connections that broke come back by themselves.
+ * line (bounded in number and time) for a connection.  One that reads and whose connection died is
+ * tried once more on another one: a restart of the database costs its clients a pause.  One that
+ * writes is not, once it may have begun.  Connections that broke come back by themselves.
  *
  * One thread: the loop's.  Callbacks run from the loop, never from inside pool_submit().
  */
@@ -27,6 +27,7 @@ enum job_outcome {
 	JOB_REFUSED,	 /* result holds PostgreSQL's error */
 	JOB_BUSY,	 /* no connection became free in time; result is NULL */
 	JOB_UNAVAILABLE, /* the database does not answer; result is NULL */
+	JOB_UNKNOWN,	 /* the connection died while it wrote; result is NULL */
 };
 
 /* result: the callee's, PQclear() it.  The job is gone when this is called. */
@@ -40,7 +41,8 @@ struct job_spec {
 	const char *const *values; /* texts or NULL; the texts must live until the job ends or is
 				      cancelled */
 	bool binary;		   /* format of the result */
-	unsigned timeout_ms;	   /* statement_timeout */
+	bool writes;
+	unsigned timeout_ms; /* statement_timeout */
 	job_cb done;
 	void *arg;
 };

@@ -47,8 +47,22 @@ void request_free(struct request *r)
 	if ((*r->at = r->next) != NULL)
 		r->next->at = r->at;
 	route_values_release(&r->values);
+	output_release(&r->body);
+	for (size_t i = 0; i < sizeof(r->kept) / sizeof(r->kept[0]); i++)
+		free(r->kept[i]);
 	free(r->link);
 	free(r);
+}
+
+bool request_body(struct request *r, const char *bytes, size_t size)
+{
+	enum { KEPT_MAX = 16 * 1024, REFUSED_MAX = 64 * 1024 };
+
+	if (r->body_size == 0)
+		output_init(&r->body, KEPT_MAX);
+	r->body_size += size;
+	output_bytes(&r->body, bytes, size); /* fails, and stays failed, above the bound */
+	return r->body_size <= REFUSED_MAX;
 }
 
 /* An answer may hold personal data: nobody on the way keeps it, no browser guesses its type. */
@@ -90,6 +104,17 @@ void request_reply(struct request *r, unsigned status, struct MHD_Response *resp
 	request_wake(r);
 }
 
+static void add_methods(const struct request *r, struct MHD_Response *response)
+{
+	struct output methods;
+
+	output_init(&methods, 256);
+	route_methods(r->route, &methods);
+	if (!methods.failed)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, methods.data);
+	output_release(&methods);
+}
+
 void request_problem(struct request *r, unsigned status, const char *format, ...)
 {
 	struct MHD_Response *response;
@@ -115,7 +140,7 @@ void request_problem(struct request *r, unsigned status, const char *format, ...
 		MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
 					"Bearer realm=\"haulgate\"");
 	if (response != NULL && status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+		add_methods(r, response);
 	if (response != NULL && status == MHD_HTTP_SERVICE_UNAVAILABLE)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "2");
 	request_reply(r, status, response, "application/problem+json");
@@ -130,6 +155,7 @@ void request_query(struct request *r, const char *sql, const char *const *values
 						 .value_count = count,
 						 .values = values,
 						 .binary = binary,
+						 .writes = r->route->right == TOKEN_COMMAND,
 						 .timeout_ms = r->route->timeout_ms,
 						 .done = done,
 						 .arg = r });
@@ -140,34 +166,62 @@ void request_query(struct request *r, const char *sql, const char *const *values
 		request_wait(r);
 }
 
-void request_database_problem(struct request *r, enum job_outcome outcome, PGresult *result)
+/* The functions of the schema say what is wrong with what was asked by these. */
+static unsigned status_of(const char *sqlstate)
 {
-	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	static const struct {
+		const char *sqlstate;
+		unsigned status;
+	} all[] = {
+		{ "HG400", MHD_HTTP_BAD_REQUEST },
+		{ "HG404", MHD_HTTP_NOT_FOUND },
+		{ "HG409", MHD_HTTP_CONFLICT },
+	};
+
+	for (size_t i = 0; sqlstate != NULL && i < sizeof(all) / sizeof(all[0]); i++)
+		if (strcmp(all[i].sqlstate, sqlstate) == 0)
+			return all[i].status;
+	return 0;
+}
+
+static void statement_refused(struct request *r, const char *state, const char *message)
+{
 	char text[200];
 
-	if (outcome == JOB_BUSY)
-		request_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE,
-				"all database connections are busy; try again later");
-	else if (outcome == JOB_UNAVAILABLE)
-		request_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "the database does not answer");
-	else if (state != NULL && strcmp(state, "HG400") == 0)
-		request_problem(r, MHD_HTTP_BAD_REQUEST, "%s", message);
-	else if (state != NULL && strcmp(state, "57014") == 0)
+	if (status_of(state) != 0) {
+		request_problem(r, status_of(state), "%s", message);
+		return;
+	}
+	if (state != NULL && strcmp(state, "57014") == 0) {
 		request_problem(
 			r, MHD_HTTP_SERVICE_UNAVAILABLE,
 			"the answer took longer than %u s; narrow it by a period, a vehicle "
 			"or a route",
 			(r->route->timeout_ms + 999) / 1000);
-	else {
-		log_line(LOG_ERROR, "statement refused sqlstate=%s id=%s route=%s message=\"%s\"",
-			 state != NULL ? state : "?", r->id, r->route->path,
-			 message != NULL ? log_text(message, strlen(message), text, sizeof(text))
-					 : "");
-		request_problem(r, MHD_HTTP_INTERNAL_SERVER_ERROR,
-				"the database refused the statement (SQLSTATE %s); the log of the "
-				"service says more under this request_id",
-				state != NULL ? state : "?");
+		return;
 	}
+	log_line(LOG_ERROR, "statement refused sqlstate=%s id=%s route=%s message=\"%s\"",
+		 state != NULL ? state : "?", r->id, r->route->path,
+		 message != NULL ? log_text(message, strlen(message), text, sizeof(text)) : "");
+	request_problem(r, MHD_HTTP_INTERNAL_SERVER_ERROR,
+			"the database refused the statement (SQLSTATE %s); the log of the "
+			"service says more under this request_id",
+			state != NULL ? state : "?");
+}
+
+void request_database_problem(struct request *r, enum job_outcome outcome, PGresult *result)
+{
+	if (outcome == JOB_BUSY)
+		request_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+				"all database connections are busy; try again later");
+	else if (outcome == JOB_UNAVAILABLE)
+		request_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE, "the database does not answer");
+	else if (outcome == JOB_UNKNOWN)
+		request_problem(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+				"the database went away meanwhile: it is not known whether this "
+				"was done; look before you ask again");
+	else
+		statement_refused(r, PQresultErrorField(result, PG_DIAG_SQLSTATE),
+				  PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
 	PQclear(result);
 }

@@ -26,14 +26,18 @@ struct request {
 	struct MHD_Connection *connection;
 	const struct route *route; /* NULL: no such path */
 	const char *method, *type; /* type: negotiated content type */
+	struct token token;	   /* who asks; unset on an open route */
 	char id[65];
 	int64_t started_ns;
 	struct route_values values;
 	char *link;
 	enum request_phase phase;
-	bool has_body, bad_uri;
-	bool gone; /* the client left: nothing is sent any more */
-	uint64_t body_bytes;
+	bool bad_uri;
+	struct output body;  /* what was sent, up to a bound */
+	uint64_t body_size;  /* all of it */
+	char *kept[4];	     /* texts of the body, while the statement needs them */
+	bool gone;	     /* the client left: nothing is sent any more */
+	uint64_t body_bytes; /* streamed so far */
 	unsigned status;
 	struct MHD_Response *response;
 	bool waiting; /* suspended */
@@ -42,6 +46,8 @@ struct request {
 	struct request *next, **at; /* list of all requests of the service */
 };
 
+/* More of the body; false: more than anybody could mean, the connection is to end. */
+bool request_body(struct request *r, const char *bytes, size_t size);
 /* Finds the route, checks token and parameters, and starts the answer. */
 void request_start(struct request *r, const char *path, const char *method);
 
@@ -69,7 +75,7 @@ void request_free(struct request *r);
 /* To be called after a resumed connection: libmicrohttpd runs as soon as the loop turns. */
 void service_kick(struct service *s);
 /* What handlers may use of the service. */
-bool service_authorize(const struct service *s, const char *header);
+const struct token *service_authorize(const struct service *s, const char *header);
 struct pool *service_pool(struct service *s);
 const char *service_run_dir(const struct service *s);
 struct unpacked *service_scratch(struct service *s);

@@ -47,14 +47,53 @@ static bool path_matches(const struct route *route, const char *path, struct rou
 	return *t == '\0' && *path == '\0';
 }
 
-const struct route *route_find(const char *path, struct route_values *ret)
+bool route_takes(const struct route *route, const char *method)
 {
+	if (route->method != NULL)
+		return strcmp(route->method, method) == 0;
+	return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
+const struct route *route_find(const char *path, const char *method, struct route_values *ret)
+{
+	struct route_values other = { 0 };
+	const struct route *found = NULL;
+
 	for (size_t i = 0; i < route_count; i++) {
-		if (path_matches(&routes[i], path, ret))
-			return &routes[i];
+		if (path_matches(&routes[i], path, ret)) {
+			if (route_takes(&routes[i], method)) {
+				route_values_release(&other);
+				return &routes[i];
+			}
+			if (found == NULL) {
+				found = &routes[i];
+				other = *ret;
+				*ret = (struct route_values){ 0 };
+			}
+		}
 		route_values_release(ret);
 	}
-	return NULL;
+	*ret = other;
+	return found;
+}
+
+void route_methods(const struct route *route, struct output *out)
+{
+	const char *between = "";
+
+	for (size_t i = 0; i < route_count; i++) {
+		if (strcmp(routes[i].path, route->path) != 0)
+			continue;
+		output_format(out, "%s%s", between,
+			      routes[i].method != NULL ? routes[i].method : "GET, HEAD");
+		between = ", ";
+	}
+	output_bytes(out, "", 1);
+}
+
+enum token_right route_right(const struct route *route)
+{
+	return route->right != 0 ? route->right : TOKEN_READ;
 }
 
 static void names_allowed(const struct route *route, char *detail, size_t size)
@@ -188,6 +227,9 @@ static void kind_text(const struct parameter *p, char *out, size_t size)
 	case KIND_PLATE:
 		snprintf(out, size, "1 to 32 bytes of UTF-8");
 		break;
+	case KIND_TEXT:
+		snprintf(out, size, "1 to %" PRId64 " bytes of UTF-8", p->max);
+		break;
 	case KIND_CHOICE:
 		snprintf(out, size, "one of %s", p->choices);
 		break;
@@ -220,6 +262,8 @@ static bool convert(const struct parameter *p, struct route_values *v, size_t i)
 		return true;
 	case KIND_PLATE:
 		return strlen(s) <= 32;
+	case KIND_TEXT:
+		return strlen(s) <= (size_t)p->max;
 	case KIND_CHOICE:
 		return is_choice(s, p->choices);
 	case KIND_CURSOR:
@@ -237,11 +281,11 @@ int route_check(const struct route *route, struct route_values *values, char *de
 		const struct parameter *p = &route->parameters[i];
 
 		values->value[i] = values->raw[i];
-		if (values->raw[i] == NULL || convert(p, values, i))
+		if (values->raw[i] == NULL ? !p->required : convert(p, values, i))
 			continue;
 		kind_text(p, allowed, sizeof(allowed));
-		snprintf(detail, detail_size, "%s is not understood; it must be %s", p->name,
-			 allowed);
+		snprintf(detail, detail_size, "%s is %s; it must be %s", p->name,
+			 values->raw[i] == NULL ? "needed" : "not understood", allowed);
 		return -1;
 	}
 	return 0;
@@ -277,19 +321,28 @@ void route_link(const struct route *route, const struct route_values *values, st
 
 void route_statuses(const struct route *route, unsigned ret[ROUTE_STATUSES_MAX])
 {
+	const bool commands = route->right == TOKEN_COMMAND;
+	const struct {
+		unsigned status;
+		bool given;
+	} all[] = {
+		{ 200, route->body_max == 0 },
+		{ 201, route->body_max > 0 },
+		{ 400, !route->open },
+		{ 401, !route->open },
+		{ 403, !route->open },
+		{ 404, route->missing != NULL || commands },
+		{ 406, route->types[1] != NULL },
+		{ 409, commands },
+		{ 413, route->body_max > 0 },
+		{ 415, route->body_max > 0 },
+		{ 503, route->sql != NULL },
+	};
 	size_t n = 0;
 
-	ret[n++] = 200;
-	if (!route->open) {
-		ret[n++] = 400;
-		ret[n++] = 401;
-	}
-	if (route->missing != NULL)
-		ret[n++] = 404;
-	if (route->types[1] != NULL)
-		ret[n++] = 406;
-	if (route->sql != NULL)
-		ret[n++] = 503;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (all[i].given)
+			ret[n++] = all[i].status;
 	assert(n < ROUTE_STATUSES_MAX);
 	ret[n] = 0;
 }
@@ -297,7 +350,7 @@ void route_statuses(const struct route *route, unsigned ret[ROUTE_STATUSES_MAX])
 static void print_parameter(const struct parameter *p, struct output *out)
 {
 	output_format(out, "{\"name\":\"%s\",\"in\":\"%s\",\"required\":%s", p->name,
-		      p->in_path ? "path" : "query", p->in_path ? "true" : "false");
+		      p->in_path ? "path" : "query", p->in_path || p->required ? "true" : "false");
 	if (p->kind == KIND_INTEGER)
 		output_format(out, ",\"minimum\":%" PRId64 ",\"maximum\":%" PRId64, p->min, p->max);
 	if (p->kind == KIND_CHOICE)
@@ -311,8 +364,9 @@ static void print_route(const struct route *route, struct output *out)
 {
 	unsigned statuses[ROUTE_STATUSES_MAX];
 
-	output_format(out, "{\"path\":\"%s\",\"open\":%s,\"doc\":", route->path,
-		      route->open ? "true" : "false");
+	output_format(out, "{\"path\":\"%s\",\"method\":\"%s\",\"open\":%s,\"body\":%s,\"doc\":",
+		      route->path, route->method != NULL ? route->method : "GET",
+		      route->open ? "true" : "false", route->body_max > 0 ? "true" : "false");
 	output_json(out, route->doc);
 	output_text(out, ",\"types\":[");
 	for (size_t i = 0; i < ROUTE_TYPES_MAX && route->types[i] != NULL; i++)

@@ -10,8 +10,9 @@
 #include <stdint.h>
 
 #include "gateway/query/output.h"
+#include "gateway/query/token.h"
 
-enum { ROUTE_PARAMETERS_MAX = 12, ROUTE_TYPES_MAX = 2, ROUTE_STATUSES_MAX = 8 };
+enum { ROUTE_PARAMETERS_MAX = 12, ROUTE_TYPES_MAX = 2, ROUTE_STATUSES_MAX = 12 };
 
 enum parameter_kind {
 	KIND_VIN,     /* 1 to 17 letters and digits */
@@ -23,11 +24,13 @@ enum parameter_kind {
 	KIND_PLATE,   /* 1 to 32 bytes of printable UTF-8 */
 	KIND_CHOICE,  /* "a|b|c" */
 	KIND_CURSOR,  /* base64url, as this service gave it out */
+	KIND_TEXT,    /* 1 to max bytes of printable UTF-8 */
 };
 
 struct parameter {
 	const char *name;
 	bool in_path; /* then required; else a query parameter, which may be absent or empty */
+	bool required;
 	enum parameter_kind kind;
 	int64_t min, max;
 	const char *choices;
@@ -37,17 +40,22 @@ struct parameter {
 struct request;
 
 struct route {
-	const char *path; /* template: /api/v1/vehicles/{vin} */
+	const char *path;   /* template: /api/v1/vehicles/{vin} */
+	const char *method; /* NULL: GET, and HEAD */
 	const char *doc;
 	const char *types[ROUTE_TYPES_MAX]; /* content types, the default first */
 	/* Starts the answer; ends in request_reply() now or later. */
 	void (*start)(struct request *r);
-	/* Values are the parameters in order, and the link to this request if paged. */
+	/* Values are the parameters in order, then the link to this request if paged, then the name
+	 * of the token if signed_by. */
 	const char *sql;
 	const char *missing; /* detail of 404 when the statement gives NULL or no row */
 	unsigned timeout_ms;
 	bool open; /* no token needed */
 	bool paged;
+	bool signed_by;
+	enum token_right right; /* that the token needs; 0: to read */
+	size_t body_max;	/* of its JSON body; 0: it has none */
 	struct parameter parameters[ROUTE_PARAMETERS_MAX + 1]; /* ends with name NULL */
 };
 
@@ -63,8 +71,15 @@ struct route_values {
 
 void route_values_release(struct route_values *v);
 
-/* Finds the route and fills the path's values; NULL when there is none. */
-const struct route *route_find(const char *path, struct route_values *ret);
+/*
+ * Finds the route and fills the path's values; NULL when there is none with this path.  When the
+ * path has other methods only, the first of them, and route_takes() says no.
+ */
+const struct route *route_find(const char *path, const char *method, struct route_values *ret);
+bool route_takes(const struct route *route, const char *method);
+/* "GET, HEAD, POST": the methods of the route's path. */
+void route_methods(const struct route *route, struct output *out);
+enum token_right route_right(const struct route *route);
 
 /*
  * Takes one query argument.  Returns 0, or -1 and a detail that says what is wrong and what is

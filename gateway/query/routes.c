@@ -8,6 +8,11 @@
 		.name = "vin", .in_path = true, .kind = KIND_VIN,                                  \
 		.doc = "Vehicle identification number."                                            \
 	}
+#define COMMAND_IN_PATH                                                                            \
+	{                                                                                          \
+		.name = "id", .in_path = true, .kind = KIND_INTEGER, .min = 1, .max = 9999999999,  \
+		.doc = "Number of the command."                                                    \
+	}
 #define PERIOD(what)                                                                               \
 	{ .name = "from",                                                                          \
 	  .kind = KIND_FROM,                                                                       \
@@ -49,6 +54,43 @@ const struct route routes[] = {
 		.parameters = {
 			VIN_IN_PATH,
 			PERIOD("  Neither: the last 24 hours of the vehicle's data.  At most 31 days."),
+		},
+	}, {
+		.path = "/api/v1/vehicles/{vin}/commands", .start = answer_json, .timeout_ms = 3000, .types = JSON,
+		.sql = "SELECT api.commands($1, $2, $3::bigint, $4::int)",
+		.missing = "no vehicle with this VIN is registered",
+		.doc = "Commands to the vehicle's terminal, newest first, in pages.",
+		.parameters = {
+			VIN_IN_PATH,
+			{ .name = "state", .kind = KIND_CHOICE,
+			  .choices = "open|queued|sent|answered|refused|silent|expired|impossible|cancelled",
+			  .doc = "open is queued or sent; without it: all." },
+			{ .name = "before", .kind = KIND_INTEGER, .min = 1, .max = 9999999999,
+			  .doc = "next_before of the page before." },
+			{ .name = "limit", .kind = KIND_INTEGER, .min = 1, .max = 500,
+			  .doc = "Commands on a page; 50 without it." },
+		},
+	}, {
+		.path = "/api/v1/vehicles/{vin}/commands", .method = "POST", .start = answer_command_order,
+		.timeout_ms = 5000, .types = JSON, .right = TOKEN_COMMAND, .body_max = 8192, .signed_by = true,
+		.sql = "SELECT o, o ->> 'id' FROM api.command_order($1, $2, $3::jsonb, $4, $6, $5::bigint) o",
+		.doc = "Orders a command to the vehicle's terminal.",
+		.parameters = { VIN_IN_PATH },
+	}, {
+		.path = "/api/v1/vehicles/{vin}/commands/{id}", .start = answer_json, .timeout_ms = 3000, .types = JSON,
+		.sql = "SELECT api.command($1, $2::bigint)",
+		.missing = "the vehicle has no command with this number",
+		.doc = "A command: what was ordered, by whom, and what became of it.",
+		.parameters = { VIN_IN_PATH, COMMAND_IN_PATH },
+	}, {
+		.path = "/api/v1/vehicles/{vin}/commands/{id}", .method = "DELETE", .start = answer_json,
+		.timeout_ms = 5000, .types = JSON, .right = TOKEN_COMMAND, .signed_by = true,
+		.sql = "SELECT api.command_cancel($1, $2::bigint, $4, $3)",
+		.doc = "Cancels a command that no gateway has in hand.",
+		.parameters = {
+			VIN_IN_PATH, COMMAND_IN_PATH,
+			{ .name = "reason", .required = true, .kind = KIND_TEXT, .max = 500,
+			  .doc = "Why; kept in the audit log." },
 		},
 	}, {
 		.path = "/api/v1/findings", .start = answer_json, .timeout_ms = 5000, .types = JSON,

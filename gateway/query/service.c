@@ -13,21 +13,14 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/query/request.h"
+#include "gateway/query/stats.h"
 #include "gateway/query/token.h"
 
 enum {
 	CONNECTIONS_MAX = 480,
 	CONNECTION_MEMORY = 64 * 1024, /* head of the request, response headers, one chunk */
 	CONNECTION_TIMEOUT_S = 30,     /* without progress */
-	BODY_MAX = 64 * 1024,	       /* of a body that nobody wants, before the connection ends */
 	SWEEP_MS = 100,
-	ROUTES_MAX = 24,
-};
-
-/* What /metrics says about a route; status classes 2xx, 4xx, 5xx, and 0 for clients that left. */
-struct route_stats {
-	uint64_t requests[6];
-	int64_t ns;
 };
 
 struct service {
@@ -47,14 +40,13 @@ struct service {
 	struct request *requests;
 	unsigned request_count;
 	uint64_t id_prefix, id_next;
-	struct route_stats stats[ROUTES_MAX];
-	struct route_stats other;
+	struct stats stats;
 	struct unpacked scratch;
 };
 
 static char bad_uri; /* its address marks a request whose path holds a NUL */
 
-bool service_authorize(const struct service *s, const char *header)
+const struct token *service_authorize(const struct service *s, const char *header)
 {
 	return tokens_authorize(s->tokens, header);
 }
@@ -152,6 +144,17 @@ static struct request *request_new(struct service *s, struct MHD_Connection *con
 	return r;
 }
 
+/* For the log, where nothing stands that a client can choose. */
+static const char *method_name(const char *method)
+{
+	static const char *const known[] = { "GET", "HEAD", "POST", "DELETE" };
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcmp(known[i], method) == 0)
+			return known[i];
+	return "other";
+}
+
 static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, const char *url,
 			      const char *method, const char *version, const char *upload,
 			      size_t *upload_size, void **con_cls)
@@ -160,7 +163,6 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
 	struct request *r = *con_cls;
 
 	(void)version;
-	(void)upload;
 	if (r == NULL || (void *)r == &bad_uri) {
 		bool bad = r != NULL;
 
@@ -169,21 +171,17 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
 		if (r == NULL)
 			return MHD_NO;
 		r->bad_uri = bad;
-		r->method = strcmp(method, "GET") == 0	  ? "GET"
-			    : strcmp(method, "HEAD") == 0 ? "HEAD"
-							  : "other";
+		r->method = method_name(method);
 		return MHD_YES;
 	}
 	if (*upload_size > 0) {
-		r->has_body = true;
-		r->body_bytes += *upload_size;
+		const bool goes_on = request_body(r, upload, *upload_size);
+
 		*upload_size = 0;
-		return r->body_bytes <= BODY_MAX ? MHD_YES : MHD_NO;
+		return goes_on ? MHD_YES : MHD_NO;
 	}
-	if (r->phase == REQUEST_NEW) {
-		r->body_bytes = 0;
+	if (r->phase == REQUEST_NEW)
 		request_start(r, url, method);
-	}
 	if (r->gone)
 		return MHD_NO;
 	if (r->phase == REQUEST_READY) {
@@ -210,7 +208,6 @@ static void completed(void *cls, struct MHD_Connection *connection, void **con_c
 {
 	struct service *s = cls;
 	struct request *r = *con_cls;
-	struct route_stats *stats;
 	int64_t ns;
 
 	(void)connection;
@@ -221,9 +218,7 @@ static void completed(void *cls, struct MHD_Connection *connection, void **con_c
 	if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK &&
 	    code != MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN)
 		r->gone = true;
-	stats = r->route != NULL ? &s->stats[r->route - routes] : &s->other;
-	stats->requests[r->gone || r->status > 599 ? 0 : r->status / 100]++;
-	stats->ns += ns;
+	stats_add(&s->stats, r->route, r->gone ? 0 : r->status, ns);
 	log_line(LOG_INFO, "request method=%s route=%s status=%u%s ms=%lld id=%s", r->method,
 		 r->route != NULL ? r->route->path : "-", r->status, r->gone ? " left=yes" : "",
 		 (long long)(ns / 1000000), r->id);
@@ -375,7 +370,6 @@ int service_new(uv_loop_t *loop, const struct config *config, struct service **r
 	struct service *s = calloc(1, sizeof(*s));
 	int rc;
 
-	assert(route_count <= ROUTES_MAX);
 	if (s == NULL)
 		return error_set(err, ERROR_MEMORY, "no memory for the service");
 	s->loop = loop;
@@ -442,27 +436,6 @@ void service_stop(struct service *s, unsigned grace_ms)
 
 /* ---- metrics of the service itself ---- */
 
-static void put_stats(const char *route, const struct route_stats *stats, struct output *out)
-{
-	static const char *const classes[] = { "left", NULL, "2xx", NULL, "4xx", "5xx" };
-
-	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
-		if (classes[i] != NULL)
-			output_format(out,
-				      "haulgate_query_requests_total{route=\"%s\",status=\"%s\"} "
-				      "%llu\n",
-				      route, classes[i], (unsigned long long)stats->requests[i]);
-}
-
-static uint64_t stats_count(const struct route_stats *stats)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < sizeof(stats->requests) / sizeof(stats->requests[0]); i++)
-		n += stats->requests[i];
-	return n;
-}
-
 static void put_gauge(struct output *out, const char *name, const char *type, const char *help,
 		      uint64_t value)
 {
@@ -476,19 +449,7 @@ void service_metrics(struct service *s, struct output *out)
 	struct pool_state pool;
 
 	pool_state(s->pool, &pool);
-	output_text(out, "# HELP haulgate_query_requests_total requests answered\n"
-			 "# TYPE haulgate_query_requests_total counter\n");
-	for (size_t i = 0; i < route_count; i++)
-		put_stats(routes[i].path, &s->stats[i], out);
-	put_stats("other", &s->other, out);
-	output_text(out, "# HELP haulgate_query_request_seconds time from head to end\n"
-			 "# TYPE haulgate_query_request_seconds summary\n");
-	for (size_t i = 0; i < route_count; i++)
-		output_format(out,
-			      "haulgate_query_request_seconds_sum{route=\"%s\"} %.6f\n"
-			      "haulgate_query_request_seconds_count{route=\"%s\"} %llu\n",
-			      routes[i].path, (double)s->stats[i].ns / 1e9, routes[i].path,
-			      (unsigned long long)stats_count(&s->stats[i]));
+	stats_put(&s->stats, out);
 	put_gauge(out, "requests_open", "gauge", "requests under way", s->request_count);
 	put_gauge(out, "database_connections", "gauge", "connections that are up", pool.up);
 	put_gauge(out, "database_busy", "gauge", "connections that run a statement", pool.busy);

@@ -249,7 +249,7 @@ static void test_answers(void **state)
 		"\"heartbeat_s\":null,\"platform_port\":80}}");
 	ANSWERS(DOWNLINK_QUERY, 1, DOWNLINK_2025, AT "\2\2\x1E\3\1",
 		"{\"flag\":1," AT_JSON ",\"count\":2,\"parameters\":{\"report_period_s\":30,"
-				       "\"alarm_report_period_ms\":1000}}");
+		"\"alarm_report_period_ms\":1000}}");
 }
 
 /* What a terminal must not send is shown as it came, and reads nothing that is not there. */
@@ -258,10 +258,10 @@ static void test_bad_answers(void **state)
 	(void)state;
 	ANSWERS(DOWNLINK_QUERY, 1, DOWNLINK_2016, AT "\2\x09\x3C\x80\1\2",
 		"{\"flag\":1," AT_JSON ",\"count\":2,\"parameters\":{\"heartbeat_s\":60},"
-				       "\"missing\":1,\"rest\":\"800102\"}");
+		"\"missing\":1,\"rest\":\"800102\"}");
 	ANSWERS(DOWNLINK_QUERY, 1, DOWNLINK_2016, AT "\2\x09\x3C\x09\x3D",
 		"{\"flag\":1," AT_JSON ",\"count\":2,\"parameters\":{\"heartbeat_s\":60},"
-				       "\"missing\":1,\"rest\":\"093D\"}");
+		"\"missing\":1,\"rest\":\"093D\"}");
 	ANSWERS(DOWNLINK_QUERY, 1, DOWNLINK_2016, AT "\1\5a.cn",
 		"{\"flag\":1," AT_JSON
 		",\"count\":1,\"parameters\":{},\"missing\":1,\"rest\":\"05612E636E\"}");

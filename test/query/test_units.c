@@ -160,6 +160,16 @@ static void write_file(const char *path, const char *text, mode_t mode)
 
 static void test_tokens(void **state)
 {
+	static const char *const bad_lines[] = {
+		"first-token-0123456 name\n",
+		"first-token-0123456 name write\n",
+		"first-token-0123456 name read,\x01\n",
+		"first-token-0123456 na;me read\n",
+		"first-token-0123456 name read command\n",
+		"first-token-0123456 name ,\n",
+		"first-token-0123456 "
+		"a123456789a123456789a123456789a123456789a123456789a123456789a1234 read\n",
+	};
 	char path[] = "/tmp/haulgate-token-test.XXXXXX";
 	struct tokens *t = NULL;
 	struct error err;
@@ -168,17 +178,41 @@ static void test_tokens(void **state)
 	close(mkstemp(path));
 	write_file(path, "# comment\n\nfirst-token-0123456\nsecond-token-012345\r\n", 0600);
 	assert_int_equal(tokens_load(path, &t, &err), 0);
-	assert_true(tokens_match(t, "first-token-0123456"));
-	assert_true(tokens_match(t, "second-token-012345"));
-	assert_false(tokens_match(t, "first-token-012345"));
-	assert_false(tokens_match(t, "first-token-01234567"));
-	assert_false(tokens_match(t, ""));
-	assert_false(tokens_match(t, "# comment"));
-	assert_true(tokens_authorize(t, "bearer first-token-0123456"));
-	assert_false(tokens_authorize(t, "Basic first-token-0123456"));
-	assert_false(tokens_authorize(t, "first-token-0123456"));
-	assert_false(tokens_authorize(t, NULL));
+	assert_non_null(tokens_match(t, "first-token-0123456"));
+	assert_non_null(tokens_match(t, "second-token-012345"));
+	assert_null(tokens_match(t, "first-token-012345"));
+	assert_null(tokens_match(t, "first-token-01234567"));
+	assert_null(tokens_match(t, ""));
+	assert_null(tokens_match(t, "# comment"));
+	assert_non_null(tokens_authorize(t, "bearer first-token-0123456"));
+	assert_null(tokens_authorize(t, "Basic first-token-0123456"));
+	assert_null(tokens_authorize(t, "first-token-0123456"));
+	assert_null(tokens_authorize(t, NULL));
+	assert_string_equal(tokens_match(t, "second-token-012345")->name, "token 2");
+	assert_int_equal(tokens_match(t, "second-token-012345")->rights, TOKEN_READ);
 	tokens_free(t);
+
+	write_file(path,
+		   "plain-token-0123456\nofficer-token-01234 officer.li@bureau read,command\n"
+		   "  machine-token-01234\tm-1   command \n",
+		   0600);
+	assert_int_equal(tokens_load(path, &t, &err), 0);
+	assert_int_equal(tokens_match(t, "plain-token-0123456")->rights, TOKEN_READ);
+	assert_string_equal(tokens_match(t, "officer-token-01234")->name, "officer.li@bureau");
+	assert_int_equal(tokens_match(t, "officer-token-01234")->rights,
+			 TOKEN_READ | TOKEN_COMMAND);
+	assert_string_equal(tokens_match(t, "machine-token-01234")->name, "m-1");
+	assert_int_equal(tokens_match(t, "machine-token-01234")->rights, TOKEN_COMMAND);
+	assert_null(tokens_match(t, "officer-token-01234 officer.li@bureau read,command"));
+	tokens_free(t);
+	for (size_t i = 0; i < sizeof(bad_lines) / sizeof(bad_lines[0]); i++) {
+		write_file(path, bad_lines[i], 0600);
+		assert_int_equal(tokens_load(path, &t, &err), ERROR_USAGE);
+		assert_non_null(strstr(err.text, ":1: a line is TOKEN or TOKEN NAME RIGHT"));
+	}
+	write_file(path, "first-token-0123456\nfirst-token-0123456 x read\n", 0600);
+	assert_int_equal(tokens_load(path, &t, &err), ERROR_USAGE);
+	assert_non_null(strstr(err.text, ":2: the token is there already"));
 
 	write_file(path, "first-token-0123456\n", 0644);
 	assert_int_equal(tokens_load(path, &t, &err), ERROR_USAGE);
