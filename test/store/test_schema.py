@@ -143,7 +143,7 @@ RIGHTS = {
         **{t: 'raw' for t in ('fleet', 'vehicle', 'terminal_identity', 'terminal_key', 'certificate', 'platform_link')},
         'platform': 'aw', 'platform_vehicle': 'rad', **{t: 'r' for t in (
             'division', 'haul_route', 'terminal', 'audit_log', 'registry_history', 'schema_version',
-            'platform_day', 'platform_link_position', 'platform_link_refused', 'replay', 'activation')}},
+            'ingest_position', 'platform_day', 'platform_link_position', 'platform_link_refused', 'replay', 'activation')}},
     EXPORT: {'export_run': 'raw', **{t: 'r' for t in (
         'division', 'haul_route', 'fleet', 'vehicle', 'rule', 'vehicle_day', 'finding', 'passage')}},
 }
