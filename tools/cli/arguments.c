@@ -102,25 +102,23 @@ const struct argument_command *argument_command(const struct arguments *a)
 /* Text behind COLUMN blanks, broken at blanks; used: how much of the line stands already. */
 static void put_doc(const char *doc, int used)
 {
+	const char *blank = "";
+
 	if (used >= COLUMN)
 		used = (putchar('\n'), 0);
 	printf("%*s", COLUMN - used, "");
 	used = COLUMN;
-	for (const char *p = doc; *p != '\0';) {
+	for (const char *p = doc; *p != '\0'; p += strspn(p, " ")) {
 		int n = (int)strcspn(p, " ");
 
-		if (used + n > WIDTH) {
+		if (used + n >= WIDTH) {
 			printf("\n%*s", COLUMN, "");
 			used = COLUMN;
+			blank = "";
 		}
-		printf("%.*s", n, p);
-		used += n;
+		used += printf("%s%.*s", blank, n, p);
 		p += n;
-		if (*p == ' ') {
-			putchar(' ');
-			used++;
-			p++;
-		}
+		blank = " ";
 	}
 	putchar('\n');
 }

@@ -210,25 +210,55 @@ static int make_uri(struct keys *k, enum algorithm algorithm, const char *uri,
 	return keys_dir_make(&k->dir, file, line, (size_t)n, &k->err);
 }
 
+/* The PIN of the token, from --file; it stands beside the URI, where the gateway looks for it. */
+static int make_pin(struct keys *k, const char *from, const char *name)
+{
+	char file[KEY_NAME_SIZE + 8];
+	struct secret pin;
+	int rc = secret_read(&pin, from, &k->err);
+
+	snprintf(file, sizeof(file), "%s.pin", name);
+	if (rc == 0) {
+		secret_trim(&pin);
+		pin.bytes[pin.size++] = '\n';
+		rc = keys_dir_make(&k->dir, file, pin.bytes, pin.size, &k->err);
+	}
+	secret_wipe(&pin);
+	return rc;
+}
+
+static void remove_pair(const struct keys *k, const char *name)
+{
+	static const char *const endings[] = { "pem", "uri", "pin" };
+	char file[KEY_NAME_SIZE + 8];
+
+	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+		snprintf(file, sizeof(file), "%s.%s", name, endings[i]);
+		keys_dir_remove(&k->dir, file);
+	}
+}
+
 static int check_uri(const struct arguments *a, const char *uri)
 {
 	if (strncmp(uri, "pkcs11:", 7) != 0 || strlen(uri) > PEM_MAX - 8 ||
 	    strpbrk(uri, "\r\n") != NULL)
 		return argument_wrong(a, "--uri begins with pkcs11: (RFC 7512)");
 	if (strstr(uri, "pin-value") != NULL)
-		return argument_wrong(a, "no pin-value in --uri, everybody could read it: write "
-					 "the PIN to a file of mode 0600 and use pin-source");
+		return argument_wrong(a, "no pin-value in --uri, everybody could read it: give the "
+					 "PIN by --file");
 	return 0;
 }
 
 static int new_pair(const struct arguments *a, struct keys *k, const char *action)
 {
-	const char *uri = argument(a, "uri");
+	const char *uri = argument(a, "uri"), *pin = argument(a, "file");
 	enum algorithm algorithm = ALGORITHM_NONE;
 	char name[KEY_NAME_SIZE], file[KEY_NAME_SIZE + 8];
 	size_t before = 0;
 	int rc;
 
+	if (pin != NULL && uri == NULL)
+		return argument_wrong(a, "--file is the PIN of a token: it goes with --uri");
 	if ((rc = gateway_algorithm(a, &algorithm)) != 0 ||
 	    (uri != NULL && (rc = check_uri(a, uri)) != 0) ||
 	    (rc = keys_folder(k, a, false)) != 0 ||
@@ -243,13 +273,14 @@ static int new_pair(const struct arguments *a, struct keys *k, const char *actio
 			      : make_pair(k, algorithm, name)) != 0)
 		return rc;
 	snprintf(file, sizeof(file), "%s.%s", name, uri != NULL ? "uri" : "pem");
-	if ((rc = session_audit(&k->session, action, name,
+	if ((pin != NULL && (rc = make_pin(k, pin, name)) != 0) ||
+	    (rc = session_audit(&k->session, action, name,
 				json_pack("{s:s, s:s, s:I}", "dir", k->dir.path, "algorithm",
 					  algorithm_text(algorithm), "pairs",
 					  (json_int_t)before + 1),
 				&k->err)) != 0 ||
 	    (rc = session_commit(&k->session, &k->err)) != 0) {
-		keys_dir_remove(&k->dir, file);
+		remove_pair(k, name);
 		return rc;
 	}
 	printf("made %s/%s; reload the gateway so that it opens units with it\n", k->dir.path,
@@ -321,8 +352,14 @@ int keys_end_gateway(const struct arguments *a, void *context)
 		keys_dir_rename(&k->dir, ended, file, false, NULL);
 		return rc;
 	}
-	printf("%s/%s is %s now; reload the gateway so that it opens nothing with it any more\n",
-	       k->dir.path, file, ended);
+	snprintf(file, sizeof(file), "%s.pin", name);
+	snprintf(ended, sizeof(ended), "%s.pin.ended", name);
+	if (keys_dir_has(&k->dir, file) &&
+	    (rc = keys_dir_rename(&k->dir, file, ended, false, &k->err)) != 0)
+		return rc;
+	printf("%s is ended, its files in %s are called .ended; reload the gateway so that it "
+	       "opens nothing with it any more\n",
+	       name, k->dir.path);
 	return 0;
 }
 
