@@ -47,7 +47,8 @@ static void work_password(struct crypto_job *job, struct report *scratch)
 {
 	const char *right = job->platform != NULL ? job->platform->password : nobody;
 	struct crypt_data *data = calloc(1, sizeof(*data));
-	const char *found = data != NULL ? crypt_r(job->password, right, data) : NULL;
+	const char *found =
+		data != NULL ? crypt_rn(job->password, right, data, sizeof(*data)) : NULL;
 	const size_t size = strlen(right);
 
 	(void)scratch;
