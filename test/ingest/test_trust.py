@@ -85,6 +85,13 @@ class Signatures(Trust):
                          [(1, None), (2, None)])
         self.assertEqual([r.verdict for r in self.reports(g)], ["accepted"])
 
+    def test_who_is_known_to_sign_does_not_get_by_with_gb17691(self):
+        self.vehicle(signature="required")
+        self.sql("INSERT INTO terminal (vehicle_id, layout) SELECT id, 5 FROM vehicle")  # C
+        g = self.start()
+        self.client(g).send(wire.login_v(self.now), wire.report_a(self.now)).end().flags()
+        self.assertEqual([r.verdict for r in self.reports(g)], ["signature_missing"])
+
     def test_a_refusal_in_header_v_is_silence(self):
         self.vehicle(signature="required")
         g = self.start()
