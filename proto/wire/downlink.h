@@ -42,6 +42,7 @@ struct downlink_field {
 	uint8_t size_id; /* of a text: the parameter that says its size and comes before it */
 	bool read_only;
 	bool required; /* of a control */
+	bool secret;   /* shown to nobody, and not to be given as an argument */
 	struct {
 		uint8_t size;	   /* of a number */
 		uint16_t scale;	   /* how much one of the wire's units is */

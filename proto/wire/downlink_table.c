@@ -51,7 +51,7 @@ static const struct downlink_field upgrade[] = {
 	  .label = "拨号点名称", .doc = "access point to dial" },
 	{ .name = "dial_user", .type = DOWNLINK_ASCII, .edition = BOTH(0, 1, 0, 63),
 	  .label = "拨号用户名", .doc = "" },
-	{ .name = "dial_password", .type = DOWNLINK_ASCII, .edition = BOTH(0, 1, 0, 63),
+	{ .name = "dial_password", .type = DOWNLINK_ASCII, .secret = true, .edition = BOTH(0, 1, 0, 63),
 	  .label = "拨号密码", .doc = "shown to nobody later, but stored: it must not be used elsewhere" },
 	{ .name = "address", .type = DOWNLINK_ADDRESS, .edition = BOTH(6, 1, 0, UINT32_MAX),
 	  .label = "地址", .doc = "of the upgrade server, IPv4" },
