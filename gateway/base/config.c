@@ -137,10 +137,30 @@ static int line_of(const struct reading *r, const char *section, const char *nam
 	return 0;
 }
 
+static void check_tls_client(struct reading *r)
+{
+	const struct config *c = r->config;
+	const int line = line_of(r, "listen", "tls_client");
+	static const char *const modes[] = { "none", "optional", "required" };
+	const struct {
+		const char *value, *name;
+	} needed[] = {
+		{ c->listen_tls, "tls" },
+		{ c->listen_tls_client_ca, "tls_client_ca" },
+		{ c->listen_tls_crl, "tls_crl" },
+	};
+
+	for (size_t i = 0; i < 3 && c->listen_tls_client != TLS_CLIENT_NONE; i++)
+		if (needed[i].value[0] == '\0')
+			complain(r, "%s:%d: listen.tls_client = \"%s\" needs listen.%s", r->path,
+				 line, modes[c->listen_tls_client], needed[i].name);
+}
+
 static void check_together(struct reading *r)
 {
 	const struct config *c = r->config;
 
+	check_tls_client(r);
 	if (c->listen_tls[0] != '\0' && c->listen_tls_certificate[0] == '\0')
 		complain(r, "%s:%d: listen.tls = \"%s\" needs listen.tls_certificate", r->path,
 			 line_of(r, "listen", "tls"), c->listen_tls);

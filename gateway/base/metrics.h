@@ -27,6 +27,11 @@
 	X(sessions_taken_over_total, counter, "sessions ended by a newer login of the same VIN")   \
 	X(tls_handshakes_total, counter, "TLS handshakes finished")                                \
 	X(tls_handshakes_failed_total, counter, "TLS handshakes failed")                           \
+	X(tls_certificates_refused_total, counter,                                                 \
+	  "handshakes refused for a terminal's certificate")                                       \
+	X(tls_crl_failed, gauge,                                                                   \
+	  "1 while a CRL cannot be used: no new session with a certificate")                       \
+	X(tls_crl_failures_total, counter, "times that a CRL could not be used")                   \
 	X(received_bytes_total, counter, "bytes read from terminals, after TLS")                   \
 	X(frames_received_total, counter, "frames with a plausible header")                        \
 	X(noise_bytes_total, counter, "bytes skipped in search of a frame")                        \
@@ -63,7 +68,8 @@
 	X(identity_connected, gauge, "1 while changes of the registry are heard")                  \
 	X(identity_vehicles, gauge, "vehicles known")                                              \
 	X(identity_refreshes_total, counter, "changes of the registry taken over")                 \
-	X(sessions_revoked_total, counter, "sessions ended by a change of the registry")           \
+	X(sessions_revoked_total, counter,                                                         \
+	  "sessions ended by a change of the registry, or by a CRL")                               \
 	X(sources_throttled_total, counter,                                                        \
 	  "connections refused: their source has a penalty or too many")                           \
 	X(unauthenticated_dropped_total, counter,                                                  \

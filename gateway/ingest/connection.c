@@ -290,12 +290,13 @@ void connection_read_mail(struct connection *c, unsigned why)
 
 void connection_reconsider(struct connection *c)
 {
+	const bool revoked = c->certificate != NULL && tls_revoked(c->loop->server->tls, c);
 	char peer[PEER_TEXT_SIZE];
 
-	if (session_reconsider(c))
+	if (!revoked && session_reconsider(c))
 		return;
-	log_line(LOG_NOTICE, "the registry ends a session vin=%s platform=%s peer=%s",
-		 c->session.logged_in ? c->session.vin : "-",
+	log_line(LOG_NOTICE, "%s ends a session vin=%s platform=%s peer=%s",
+		 revoked ? "a CRL" : "the registry", c->session.logged_in ? c->session.vin : "-",
 		 c->session.platform != NULL ? c->session.platform->login : "-",
 		 connection_peer_text(c, peer));
 	connection_finish(c, END_REVOKED);

@@ -21,6 +21,7 @@
 
 struct loop;
 struct listener;
+struct certificate;
 
 enum connection_state {
 	CONNECTION_HANDSHAKE, /* TLS only */
@@ -60,7 +61,8 @@ struct connection {
 	uv_tcp_t tcp;
 	struct loop *loop;
 	const struct stream *stream;
-	SSL *ssl; /* NULL on a plain connection */
+	SSL *ssl;			 /* NULL on a plain connection */
+	struct certificate *certificate; /* shown and verified; NULL: none */
 	struct list all, wait, partial, paused;
 	struct list mail;    /* on loop->mail, both under loop->mutex */
 	unsigned mail_why;   /* enum connection_mail */
@@ -139,7 +141,7 @@ void connection_post(struct connection *c, enum connection_mail what);
 /* ---- for the loop ---- */
 
 void connection_read_mail(struct connection *c, unsigned why);
-/* Looks at the registry again; ends the session that may not go on. */
+/* Looks at the registry and at the CRLs again; ends the session that may not go on. */
 void connection_reconsider(struct connection *c);
 
 /* At once; what is queued is lost.  Idempotent. */

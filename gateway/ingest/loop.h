@@ -84,7 +84,7 @@ struct loop {
 	_Atomic(const struct config *) new_config;
 	atomic_bool stop;
 	_Atomic uint64_t turned_ms; /* monotonic time of the last sweep */
-	atomic_bool registry;	    /* all of it changed */
+	atomic_bool registry;	    /* all of it changed, or the CRLs */
 	pthread_mutex_t mutex;	    /* of the lists below */
 	struct list mail;	    /* connections that another thread sent word to */
 	struct list crypto_done;    /* jobs that workers gave back */

@@ -135,6 +135,7 @@ static void beat_cb(uv_timer_t *timer)
 {
 	struct process *p = list_entry(timer, struct process, beat);
 
+	server_watch(&p->server);
 	if (!server_alive(&p->server, STUCK_MS)) {
 		log_line(LOG_ERROR, "a loop is stuck: no sign of life is given");
 		return;

@@ -118,26 +118,30 @@ static int open_store(struct server *s, struct error *err)
 	return store_open(&options, &s->store, err);
 }
 
-/* Both on the identity thread. */
-
+/* On the identity thread. */
 static void post_changed(struct vin_owner *owner, void *arg)
 {
 	(void)arg;
 	connection_post(list_entry(owner, struct connection, session.owner), MAIL_CHANGED);
 }
 
-static void changed_cb(const char *vin, void *arg)
+/* Any thread. */
+static void reconsider_all(struct server *s)
 {
-	struct server *s = arg;
-
-	if (vin[0] != '\0') {
-		vin_table_visit(s->vins, vin, post_changed, NULL);
-		return;
-	}
 	for (unsigned i = 0; i < s->loop_count; i++) {
 		atomic_store(&s->loops[i]->registry, true);
 		loop_wake(s->loops[i]);
 	}
+}
+
+static void changed_cb(const char *vin, void *arg)
+{
+	struct server *s = arg;
+
+	if (vin[0] != '\0')
+		vin_table_visit(s->vins, vin, post_changed, NULL);
+	else
+		reconsider_all(s);
 }
 
 static int open_identities(struct server *s, struct error *err)
@@ -307,7 +311,7 @@ int server_start(struct server *s, const struct config *config, struct error *er
 		return rc;
 	remove_ports(s); /* of a run that was killed */
 	if (config->listen_tls[0] != '\0')
-		rc = tls_new(config->listen_tls_certificate, config->listen_tls_key, &s->tls, err);
+		rc = tls_new(config, metrics_thread(s->metrics, SLOT_MAIN), &s->tls, err);
 	if (rc == 0)
 		rc = vin_table_new(REMEMBERED_VINS, &s->vins, err);
 	if (rc == 0)
@@ -345,10 +349,10 @@ int server_reload(struct server *s, const struct config *config, struct error *e
 	int rc;
 
 	if (s->tls != NULL) {
-		rc = tls_reload(s->tls, config->listen_tls_certificate, config->listen_tls_key,
-				err);
+		rc = tls_reload(s->tls, config, err);
 		if (rc != 0)
 			return rc;
+		reconsider_all(s);
 	}
 	if (s->identities != NULL && (rc = identities_reload(s->identities, config, err)) != 0)
 		return rc;
@@ -360,6 +364,12 @@ int server_reload(struct server *s, const struct config *config, struct error *e
 	if (s->store != NULL)
 		store_reload(s->store, config);
 	return 0;
+}
+
+void server_watch(struct server *s)
+{
+	if (s->tls != NULL && tls_watch(s->tls))
+		reconsider_all(s);
 }
 
 bool server_alive(const struct server *s, uint64_t limit_ms)

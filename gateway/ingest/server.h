@@ -66,6 +66,9 @@ enum identity_state server_identity(struct server *s, const char *vin, struct id
 
 /* ---- main thread ---- */
 
+/* Once a second: looks after what changes without a signal. */
+void server_watch(struct server *s);
+
 /* True while every loop turned within the last limit_ms. */
 bool server_alive(const struct server *s, uint64_t limit_ms);
 

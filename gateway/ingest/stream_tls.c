@@ -10,6 +10,8 @@
 #include <assert.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+#include <stdlib.h>
 
 #include "gateway/ingest/connection.h"
 #include "gateway/ingest/loop.h"
@@ -24,6 +26,20 @@ static void flush(struct connection *c)
 		connection_write(c, l->out_buffer, size);
 }
 
+/* Why a certificate was not good; other handshakes fail all the time, for nothing. */
+static void log_refused(struct connection *c)
+{
+	const long why = SSL_get_verify_result(c->ssl);
+	char peer[PEER_TEXT_SIZE];
+
+	if (why == X509_V_OK)
+		return;
+	metrics_add(c->loop->metrics, METRIC_tls_certificates_refused_total, 1);
+	if (loop_may_log(c->loop))
+		log_line(LOG_INFO, "certificate refused reason=\"%s\" peer=%s",
+			 X509_verify_cert_error_string(why), connection_peer_text(c, peer));
+}
+
 /* True once the handshake is done. */
 static bool shake_hands(struct connection *c)
 {
@@ -34,8 +50,9 @@ static bool shake_hands(struct connection *c)
 		return false;
 	if (!connection_open(c))
 		return false;
-	if (done != 1) {
+	if (done != 1 || !tls_admit(c->loop->server->tls, c)) {
 		metrics_add(c->loop->metrics, METRIC_tls_handshakes_failed_total, 1);
+		log_refused(c);
 		connection_close(c, END_TLS);
 		return false;
 	}
@@ -98,7 +115,9 @@ static void tls_finish(struct connection *c)
 static void tls_release(struct connection *c)
 {
 	SSL_free(c->ssl); /* NULL when it was shed */
+	free(c->certificate);
 	c->ssl = NULL;
+	c->certificate = NULL;
 }
 
 const struct stream stream_tls = {

@@ -102,6 +102,10 @@ static void test_keys_must_fit_together(void **state)
 	refused("[listen]\ntls = 0.0.0.0:1\ntls_key = /k\n", ":2: listen.tls = \"0.0.0.0:1\" needs "
 							     "listen.tls_certificate");
 	refused("[listen]\ntls = 0.0.0.0:1\ntls_certificate = /c\n", "needs listen.tls_key");
+	refused("[listen]\ntls_client = optional\n",
+		":2: listen.tls_client = \"optional\" needs listen.tls");
+	refused("[listen]\ntls_client = required\n", "needs listen.tls_client_ca");
+	refused("[listen]\ntls_client = required\ntls_client_ca = /a\n", "needs listen.tls_crl");
 	refused("[listen]\ntcp =\n", "one address is needed");
 	refused("[store]\nack = store\n", ":2: store.ack = \"store\" needs store.conninfo");
 	refused("[limit]\nmemory_mib = 16\nconnection_kib = 65536\n", "limit.memory_mib = 16");
