@@ -31,7 +31,7 @@ class Tool(DownlinkTest):
         out, told = tool.communicate(timeout=20)
         self.assertEqual(tool.returncode, 0, told)
         self.assertRegex(out, r"(?s)state +answered.*ordered_by +li.*heartbeat_s +60\n.*firmware_version +V1.20\n")
-        self.assertIn(": answered, sent 1 times\n", told)
+        self.assertIn(": answered, attempts 1\n", told)
 
     def test_every_kind_reaches_the_wire(self):
         t = self.terminal(self.start())

@@ -212,7 +212,7 @@ static void tell(const json_t *command, char *last, size_t size)
 	char line[200];
 
 	snprintf(line, sizeof(line),
-		 "command %" JSON_INTEGER_FORMAT " to %s: %s, sent %" JSON_INTEGER_FORMAT " times",
+		 "command %" JSON_INTEGER_FORMAT " to %s: %s, attempts %" JSON_INTEGER_FORMAT,
 		 json_integer_value(json_object_get(command, "id")), text_of(command, "vin"),
 		 text_of(command, "state"),
 		 json_integer_value(json_object_get(command, "attempts")));
