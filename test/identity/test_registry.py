@@ -24,10 +24,10 @@ class Case(unittest.TestCase):
     def vehicle(self, vin):
         return int(self.db.sql(f"INSERT INTO vehicle (vin) VALUES ('{vin}') RETURNING id", OPERATOR))
 
-    def heard(self, *statements):
+    def heard(self, *statements, role=OPERATOR):
         """Payloads that a listener hears of the statements, each a transaction of its own."""
         script = 'LISTEN haulgate_registry;\n' + ''.join(s + ';\n' for s in statements) + 'SELECT 1;\n'
-        done = subprocess.run(['psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', f'{SERVER} dbname={self.db.name} user={OPERATOR}'],
+        done = subprocess.run(['psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', f'{SERVER} dbname={self.db.name} user={role}'],
                               input=script, capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)
         return [line.split('with payload "')[1].split('" received')[0]
@@ -168,7 +168,7 @@ class Notifications(Case):
         said = self.heard(
             "INSERT INTO command (vehicle_id, kind, parameters, unit, ordered_by, reason, expires_at) VALUES "
             f"({v}, 'query', '{{}}', '\\x00', 'li', 'test', now() + interval '1 h')",
-            "UPDATE command SET state = 'sent'", "UPDATE command SET state = 'cancelled'")
+            "UPDATE command SET state = 'sent'", "UPDATE command SET state = 'cancelled'", role='postgres')
         self.assertEqual(said, [f'vehicle:{v}'] * 2)
 
 
