@@ -1,4 +1,5 @@
 /* Activation, where memory and database must agree, and the accounts of platforms. */
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,6 +75,9 @@ static void test_activation(void **state)
 	assert_activation(&f, other, "chip", b, IDENTITY_ACTIVATION_PERSON);
 	assert_activation(&f, other, "chip2", a, IDENTITY_ACTIVATION_PERSON);
 	assert_activation(&f, other, "chip2", b, IDENTITY_ACTIVATION_FIRST);
+	/* A row that was entered by mistake and taken away leaves no trace. */
+	TELLS(&f, "DELETE FROM terminal_key");
+	assert_activation(&f, other, "chip", a, IDENTITY_ACTIVATION_FIRST);
 	TELLS(&f, "UPDATE vehicle SET state = 'blocked' WHERE id = %ld", v);
 	assert_int_equal(ask(&f, VIN, "chip", a), IDENTITY_ACTIVATION_VIN_UNKNOWN);
 	fixture_stop(&f);
@@ -90,8 +94,8 @@ static bool may(const struct identity_platform *p, const char *address)
 	if (sscanf(address, "%u.%u.%u.%u", &b[0], &b[1], &b[2], &b[3]) == 4)
 		for (unsigned i = 0; i < 4; i++)
 			bytes[12 + i] = (uint8_t)b[i];
-	else /* an IPv6 address of one group */
-		memcpy(bytes, (uint8_t[16]){ 0x20, 0x01, 0x0d, 0xb8, [15] = 1 }, 16);
+	else
+		assert_int_equal(inet_pton(AF_INET6, address, bytes), 1);
 	return identity_platform_source(p, bytes);
 }
 
@@ -112,8 +116,9 @@ static void test_platforms(void **state)
 	assert_non_null(p = identity_platform(f.identities, "depot"));
 	assert_string_equal(p->password, "$y$hash");
 	assert_true(!p->blocked && p->require_tls);
-	assert_true(may(p, "10.1.255.3") && may(p, "192.0.2.77") && may(p, "v6"));
-	assert_false(may(p, "10.2.0.1") || may(p, "192.0.2.78") || may(p, "0.0.0.0"));
+	assert_true(may(p, "10.1.255.3") && may(p, "192.0.2.77") && may(p, "2001:db8:7fff::1"));
+	assert_false(may(p, "10.2.0.1") || may(p, "192.0.2.78") || may(p, "0.0.0.0") ||
+		     may(p, "2001:db8:8000::1"));
 	assert_null(identity_platform(f.identities, "DEPOT"));
 	later = identity_platform(f.identities, "any");
 	assert_true(may(later, "203.0.113.9"));

@@ -104,12 +104,26 @@ class Activation(Case):
         self.assertEqual(self.keys(v), 'a active')
 
     def test_two_at_once_one_wins(self):
-        vs = [self.vehicle(f'RACE{i}') for i in range(6)]
-        run = [subprocess.Popen(['psql', '-XqAt', '-c', f"SELECT activation_take({v}, 'one', '\\x{KEY[k]}', 'sm2', now(), "
-                                 "'active')", f'{SERVER} dbname={self.db.name} user={GATEWAY}'], stdout=subprocess.PIPE,
-                                text=True) for v, k in zip(vs, 'abcdef')]
-        said = sorted(p.communicate(timeout=60)[0].strip() for p in run)
-        self.assertEqual(said, ['active'] + ['chip_taken'] * 5)
+        """Method: one gateway's transaction is open while another takes the same chip for another vehicle."""
+        v, w = self.vehicle('RACE1'), self.vehicle('RACE2')
+        call = "SELECT activation_take({}, 'one', '\\x{}', 'sm2', now(), 'active');\n"
+        command = ['psql', '-XqAt', f'{SERVER} dbname={self.db.name} user={GATEWAY} application_name=race']
+        first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        first.stdin.write('BEGIN;\n' + call.format(v, KEY['a']))
+        first.stdin.flush()
+        self.assertEqual(first.stdout.readline(), 'active\n')
+        second = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        second.stdin.write(call.format(w, KEY['b']))
+        second.stdin.close()
+        while self.db.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'race' AND "
+                          "wait_event_type = 'Lock'") == '0' and second.poll() is None:
+            pass
+        first.stdin.write('COMMIT;\n')
+        first.stdin.close()
+        self.assertEqual(second.stdout.read(), 'chip_taken\n')
+        for process in (first, second):
+            process.stdout.close()
+            self.assertEqual(process.wait(60), 0)
 
     def test_nonsense_is_refused(self):
         v = self.vehicle('ACT11')
