@@ -47,7 +47,7 @@
 	X(limit, connections, INT, "10000", 1, 1000000, R, "Connections open at once; the newest are shed above it.") \
 	X(limit, memory_mib, INT, "512", 16, 1048576, R, "MiB for connection buffers and queued frames; reading pauses above it.") \
 	X(limit, connection_kib, INT, "128", 66, 65536, R, "KiB of frames and answers one connection may hold.") \
-	X(limit, handshakes, INT, "200", 1, 100000, R, "TLS handshakes in flight on a loop.")       \
+	X(limit, handshakes, INT, "1000", 1, 100000, R, "TLS handshakes in flight on a loop.")       \
 	X(limit, source_connections, INT, "5000", 0, 1000000, R, "Connections from one address (IPv6: /64); 0 is no limit.") \
 	X(limit, source_logins, INT, "60000", 0, 10000000, R, "Logins a minute from one address; 0 is no limit.") \
 	X(limit, vin_logins, INT, "20", 0, 100000, R, "Logins a minute of one VIN from one address; 0 is no limit.") \

@@ -84,6 +84,7 @@ static void connection_move(struct connection *c, enum connection_state next)
 	if (last == CONNECTION_HANDSHAKE) {
 		assert(l->handshakes > 0);
 		l->handshakes--;
+		list_remove(&c->shaking);
 	}
 	l->strangers += (unsigned)is_stranger(next) - (unsigned)is_stranger(last);
 	c->state = (uint8_t)next;
@@ -160,6 +161,8 @@ static void closed_cb(uv_handle_t *handle)
 
 void connection_close(struct connection *c, enum connection_end end)
 {
+	const unsigned sheds = BIT(END_SHED) | BIT(END_THROTTLED) | BIT(END_DROPPED);
+
 	if (c->state == CONNECTION_CLOSING)
 		return;
 	if (connection_open(c))
@@ -170,7 +173,9 @@ void connection_close(struct connection *c, enum connection_end end)
 	pthread_mutex_lock(&c->loop->mutex);
 	list_remove(&c->mail);
 	pthread_mutex_unlock(&c->loop->mutex);
-	uv_close((uv_handle_t *)&c->tcp, closed_cb);
+	/* Who is shed gets a reset: the kernel keeps nothing of him either. */
+	if (!(sheds & BIT(end)) || uv_tcp_close_reset(&c->tcp, closed_cb) != 0)
+		uv_close((uv_handle_t *)&c->tcp, closed_cb);
 }
 
 static void shutdown_cb(uv_shutdown_t *request, int status)

@@ -66,6 +66,7 @@ struct connection {
 	struct list all, wait, partial, paused;
 	struct list mail;    /* on loop->mail, both under loop->mutex */
 	unsigned mail_why;   /* enum connection_mail */
+	struct list shaking; /* on loop->shaking */
 	struct list slowed;  /* on loop->slowed, until slowed_ms */
 	struct list ordered; /* on loop->ordered: a command is in flight */
 	uint64_t serial;     /* loop << 48 | count */
@@ -87,6 +88,7 @@ struct connection {
 	bool reading;
 	bool waits_for_peer; /* stopped reading: the peer does not take its answers */
 	uint8_t held;	     /* enum hold: in may hold whole frames that wait */
+	bool put_off;	     /* its handshake waits for us, not for the peer */
 	bool astray;	     /* sent a frame that is too long, and no sound one since */
 	bool eof;	     /* the peer sends no more; it may still want its answers */
 	bool closed;	     /* libuv is done with tcp */
@@ -150,6 +152,8 @@ void connection_close(struct connection *c, enum connection_end end);
 void connection_finish(struct connection *c, enum connection_end end);
 /* What held it is over: goes on where it stopped. */
 void connection_resume(struct connection *c);
+/* Gives up the oldest TLS handshake that has waited for its peer for a second.  False: none. */
+bool connection_drop_handshake(struct loop *l);
 /* Closes those whose time is over.  Looks at the heads of the loop's lists only. */
 void connection_sweep(struct loop *l);
 

@@ -9,7 +9,7 @@
 
 #include "gateway/ingest/loop.h"
 
-enum { KEEPALIVE_S = 60, UNSENT_MS = 60000 };
+enum { KEEPALIVE_S = 60, UNSENT_MS = 60000, DROP_AGE_MS = 1000, DROP_LOOKS = 64 };
 
 static void set_peer(struct connection *c)
 {
@@ -82,6 +82,7 @@ static struct connection *connection_new(struct listener *listener)
 	list_init(&c->partial);
 	list_init(&c->paused);
 	list_init(&c->mail);
+	list_init(&c->shaking);
 	list_init(&c->slowed);
 	list_init(&c->ordered);
 	list_init(&c->all);
@@ -89,8 +90,10 @@ static struct connection *connection_new(struct listener *listener)
 	list_move_last(&l->connections, &c->all);
 	c->wait_ms = uv_now(&l->uv);
 	list_move_last(&l->waiting[DEADLINE_LOGIN], &c->wait);
-	if (listener->tls)
+	if (listener->tls) {
 		l->handshakes++;
+		list_move_last(&l->shaking, &c->shaking);
+	}
 	l->strangers++;
 	uv_tcp_init(&l->uv, &c->tcp);
 	return c;
@@ -105,6 +108,23 @@ static void drop_strangers(struct loop *l)
 
 	while (n-- > 0 && head->next != head->prev)
 		connection_close(list_entry(head->next, struct connection, wait), END_DROPPED);
+}
+
+bool connection_drop_handshake(struct loop *l)
+{
+	struct list *at = l->shaking.next;
+
+	for (unsigned n = 0; n < DROP_LOOKS && at != &l->shaking; n++, at = at->next) {
+		struct connection *c = list_entry(at, struct connection, shaking);
+
+		if (c->wait_ms + DROP_AGE_MS > uv_now(&l->uv))
+			return false;
+		if (!c->put_off) {
+			connection_close(c, END_DROPPED);
+			return true;
+		}
+	}
+	return false;
 }
 
 /* Cheapest checks first: who is shed costs an allocation and two system calls. */

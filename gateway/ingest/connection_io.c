@@ -36,6 +36,9 @@ static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 		room = READ_BUFFER_SIZE;
 	if (connection_open(c) && l->pauses != 0)
 		room = 0;
+	c->put_off = c->state == CONNECTION_HANDSHAKE && l->handshake_steps == 0;
+	if (c->put_off)
+		room = 0; /* in the next turn, with the others that are paused */
 	*ret = uv_buf_init((char *)l->read_buffer, (unsigned)room);
 }
 

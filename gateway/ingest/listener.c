@@ -11,7 +11,12 @@
 #include "gateway/ingest/connection.h"
 #include "gateway/ingest/loop.h"
 
-enum { BACKLOG = 4096 };
+enum {
+	BACKLOG = 4096,
+	/* A herd must not keep those waiting who are in, nor be taken for silent: what has come is
+	 * heard before more is let in. */
+	ACCEPTS_PER_TURN = 64,
+};
 
 union address {
 	struct sockaddr any;
@@ -76,9 +81,20 @@ static int socket_bind(const char *text, union address *ret_bound, struct error 
 	return fd;
 }
 
+/* Silent handshakes must not keep the others out until their deadline. */
 static bool has_room(const struct listener *l)
 {
-	return !l->tls || l->loop->handshakes < (unsigned)l->loop->config->limit_handshakes;
+	if (l->accepted >= ACCEPTS_PER_TURN)
+		return false;
+	if (!l->tls || l->loop->handshakes < (unsigned)l->loop->config->limit_handshakes)
+		return true;
+	return connection_drop_handshake(l->loop);
+}
+
+static void accept_one(struct listener *l)
+{
+	l->accepted++;
+	connection_accept(l);
 }
 
 static void connection_cb(uv_stream_t *stream, int status)
@@ -90,7 +106,7 @@ static void connection_cb(uv_stream_t *stream, int status)
 	else if (!has_room(l))
 		l->deferred = true;
 	else
-		connection_accept(l);
+		accept_one(l);
 }
 
 int listener_open(struct listener *l, struct loop *loop, bool tls, const char *address,
@@ -126,11 +142,12 @@ void listener_close(struct listener *l)
 	uv_close((uv_handle_t *)&l->tcp, NULL);
 }
 
-void listener_retry(struct listener *l)
+void listener_turn_end(struct listener *l)
 {
-	/* Accepting makes libuv offer the next one at once, which may be deferred again. */
+	l->accepted = 0;
+	/* Accepting makes libuv offer the next one, which may be deferred again. */
 	if (l->open && l->deferred && has_room(l)) {
 		l->deferred = false;
-		connection_accept(l);
+		accept_one(l);
 	}
 }

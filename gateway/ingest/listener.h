@@ -14,10 +14,12 @@ struct listener {
 	struct loop *loop;
 	bool tls, open;
 	/*
-	 * A connection waits in the backlog because too many handshakes are in flight.  libuv asks
-	 * for no other until this one is accepted, so the rest waits in the kernel.
+	 * A connection waits because enough came in this turn of the loop, or too many handshakes
+	 * are in flight.  libuv asks for no other until this one is accepted, so the rest waits in
+	 * the kernel.
 	 */
 	bool deferred;
+	unsigned accepted; /* in this turn */
 };
 
 /*
@@ -28,7 +30,7 @@ int listener_open(struct listener *l, struct loop *loop, bool tls, const char *a
 		  char *ret_address, size_t size, struct error *err);
 void listener_close(struct listener *l); /* of one that is not open: nothing */
 
-/* A handshake ended: accept what was deferred. */
-void listener_retry(struct listener *l);
+/* The turn is over: accepts what was deferred, if that may be now. */
+void listener_turn_end(struct listener *l);
 
 #endif

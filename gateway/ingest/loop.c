@@ -178,8 +178,9 @@ static void turn_end_cb(uv_check_t *check)
 		loop_resume(l, PAUSE_MEMORY);
 	resume_paused(l);
 	pipeline_turn_end(&l->pipeline);
-	listener_retry(&l->tls);
-	listener_retry(&l->tcp);
+	l->handshake_steps = HANDSHAKE_STEPS;
+	listener_turn_end(&l->tls);
+	listener_turn_end(&l->tcp);
 	if (l->stopping)
 		drain(l);
 }
@@ -211,6 +212,7 @@ static void init_lists(struct loop *l)
 	list_init(&l->connections);
 	list_init(&l->partial);
 	list_init(&l->paused);
+	list_init(&l->shaking);
 	list_init(&l->slowed);
 	list_init(&l->ordered);
 	list_init(&l->mail);
@@ -232,6 +234,7 @@ int loop_new(struct server *server, unsigned index, struct loop **ret, struct er
 	l->metrics = metrics_thread(server->metrics, SLOT_LOOPS + index);
 	l->clock_status = clock_status();
 	l->log_budget = LOG_LINES_PER_SECOND;
+	l->handshake_steps = HANDSHAKE_STEPS;
 	init_lists(l);
 	if (getrandom(&l->random, sizeof(l->random), 0) != (ssize_t)sizeof(l->random)) {
 		free(l);

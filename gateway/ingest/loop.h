@@ -26,6 +26,8 @@ enum {
 	OUT_BUFFER_SIZE = 32 * 1024,
 	SWEEP_MS = 250,
 	DRAIN_MS = 10000, /* longest wait for the spool at a stop */
+	/* Of TLS in one turn, about 0.4 ms each: who is in waits no longer than for these. */
+	HANDSHAKE_STEPS = 8,
 };
 
 /* Why nothing is read: any bit stops all connections of the loop that have something to read. */
@@ -54,17 +56,19 @@ struct loop {
 
 	struct list connections; /* all */
 	struct list waiting[DEADLINE_COUNT];
-	struct list partial; /* owe us the rest of a frame, or a sound one; oldest first */
-	struct list paused;  /* would read if there were no pause */
-	struct list slowed;  /* sent more than their share */
-	struct list ordered; /* have a command in flight */
-	unsigned pauses;     /* enum loop_pause */
-	size_t memory;	     /* bytes held for connections and answers */
-	unsigned handshakes; /* TLS handshakes in flight */
-	unsigned strangers;  /* connections without a login */
-	unsigned jobs;	     /* that workers have */
-	uint64_t random;     /* state of loop_random() */
-	uint64_t serial;     /* of the last connection */
+	struct list partial;	  /* owe us the rest of a frame, or a sound one; oldest first */
+	struct list paused;	  /* would read if there were no pause */
+	struct list slowed;	  /* sent more than their share */
+	struct list ordered;	  /* have a command in flight */
+	unsigned pauses;	  /* enum loop_pause */
+	size_t memory;		  /* bytes held for connections and answers */
+	struct list shaking;	  /* TLS handshakes in flight, oldest first */
+	unsigned handshakes;	  /* how many */
+	unsigned handshake_steps; /* that may still be done in this turn */
+	unsigned strangers;	  /* connections without a login */
+	unsigned jobs;		  /* that workers have */
+	uint64_t random;	  /* state of loop_random() */
+	uint64_t serial;	  /* of the last connection */
 	unsigned clock_status;
 	unsigned log_budget, log_suppressed;
 	unsigned sweeps;

@@ -45,6 +45,9 @@ static bool shake_hands(struct connection *c)
 {
 	const int done = SSL_do_handshake(c->ssl);
 
+	assert(c->loop->handshake_steps > 0);
+	c->loop->handshake_steps--;
+
 	flush(c); /* an alert too */
 	if (done != 1 && SSL_get_error(c->ssl, done) == SSL_ERROR_WANT_READ)
 		return false;

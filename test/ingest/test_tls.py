@@ -85,17 +85,45 @@ class Tls(GatewayTest):
 
     def test_handshakes_in_flight_are_bounded_and_the_rest_waits(self):
         g = self.tls_gateway(gateway={"loops": 1}, limit={"handshakes": 3},
-                             session={"login_s": 2})
+                             session={"login_s": 4})
         silent = [self.client(g, "tls") for _ in range(3)]
         g.await_metric("connections_open", 3)
         late = self.client(g, "tls")  # connected by the kernel, not accepted yet
         self.assertEqual(g.metrics()["connections_open"], 3)
-        # Once a deadline frees a place, the one that waited is served.
+        # The oldest that says nothing makes room, and the one that waited is served.
         late.socket = self.context().wrap_socket(late.socket)
         late.send(wire.login_p(self.now))
         self.assertEqual(late.frame()[1:], (1, OK))
-        for c in silent:
-            self.assertEqual(c.socket.recv(100), b"")
+        self.assertEqual(g.metrics()["unauthenticated_dropped_total"], 1)
+        self.assertIsNone(silent[0].frame())
+        for c in silent[1:]:
+            self.assertIsNone(c.frame())  # the deadline
+        self.assertEqual(g.metrics()["connections_closed_deadline_total"], 2)
+
+    def test_a_herd_of_handshakes_is_served_turn_by_turn(self):
+        g = self.tls_gateway(gateway={"loops": 1})  # far more than one turn of it computes
+        herd = [self.client(g, "tls") for _ in range(200)]
+        context = self.context()
+        sessions = []
+        for c in herd:  # all have said hello before the first is answered
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = context.wrap_bio(incoming, outgoing)
+            with self.assertRaises(ssl.SSLWantReadError):
+                tls.do_handshake()
+            c.socket.sendall(outgoing.read())
+            sessions.append((c, tls, incoming, outgoing))
+        for i, (c, tls, incoming, outgoing) in enumerate(sessions):
+            while True:
+                incoming.write(c.socket.recv(65536))
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    pass
+            tls.write(wire.login_p(self.now, vin=f"LTEST{i:012}"))
+            c.socket.sendall(outgoing.read())
+        g.await_metric("sessions_open", 200)
+        self.assertEqual(g.metrics()["unauthenticated_dropped_total"], 0)
 
     def test_a_reload_brings_the_new_certificate_and_old_tickets_stay_good(self):
         g = self.tls_gateway()
