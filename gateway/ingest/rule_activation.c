@@ -40,9 +40,8 @@ static enum verdict decide(struct hearing *h, const struct activation *a)
 	case IDENTITY_ACTIVATION_KNOWN:
 		return VERDICT_ACCEPTED;
 	case IDENTITY_ACTIVATION_FIRST:
+	case IDENTITY_ACTIVATION_VIN_UNKNOWN: /* provisional, or it had not been admitted */
 		return first(h);
-	case IDENTITY_ACTIVATION_VIN_UNKNOWN:
-		return first(h); /* provisional: it was admitted */
 	case IDENTITY_ACTIVATION_CHIP_TAKEN:
 		h->j->answer = ANSWER_CHIP_TAKEN;
 		return VERDICT_CHIP_TAKEN;
