@@ -235,6 +235,14 @@ static void count_proof(struct metrics_thread *m, const struct judgement *j,
 		    1);
 }
 
+/* Forgeries cost a worker's time.  A platform is not ended for what one of its trucks signs. */
+static bool is_bad(const struct session *s, enum verdict verdict)
+{
+	return verdict == VERDICT_BAD_CHECKSUM ||
+	       (s->platform == NULL &&
+		(verdict == VERDICT_SIGNATURE_BAD || verdict == VERDICT_DECRYPT_FAILED));
+}
+
 /* All that a verdict brings with it, once the frame is judged for good. */
 static void conclude(struct hearing *h)
 {
@@ -251,6 +259,7 @@ static void conclude(struct hearing *h)
 	j->at_once = j->at_once || !j->keep;
 	if (h->f->header == HEADER_V && c->session.hj1239)
 		j->protocol = PROTOCOL_HJ1239;
+	j->bad = is_bad(&c->session, j->verdict);
 	j->credential = credential_of(&c->session, j);
 	count_proof(c->loop->metrics, j, h->proof);
 	if (offence != OFFENCE_COUNT)

@@ -405,7 +405,7 @@ enum hold pipeline_frame(struct pipeline *p, struct connection *c, const struct 
 	connection_drop_proof(c, proof);
 	if (j.ends)
 		connection_logged_out(c);
-	if (verdict == VERDICT_BAD_CHECKSUM && !session_bad_frame(c))
+	if (j.bad && !session_bad_frame(c))
 		connection_finish(c, END_BAD_FRAMES);
 	return HOLD_NONE;
 }

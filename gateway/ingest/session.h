@@ -58,6 +58,7 @@ struct judgement {
 	enum answer answer;
 	bool at_once; /* the answer promises nothing, so it waits for no record */
 	bool ends;    /* a logout: the session is over */
+	bool bad;     /* too many of these end the connection */
 
 	/* What was proved, for the record. */
 	bool opened; /* seen.unit is what was inside */

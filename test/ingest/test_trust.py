@@ -57,6 +57,15 @@ class Signatures(Trust):
         self.assertEqual([(r.verdict, r.signature, r.credential) for r in self.reports(g)[:-1]],
                          [("signature_bad", "invalid", 0)] * 4)
 
+    def test_who_forges_on_and_on_is_shown_out(self):
+        self.vehicle()
+        g = self.start(session={"bad_frames_max": 3, "unknown_vehicle": "reject"})
+        forged = flip(self.chip.report(self.now), 8 * 50)
+        c = self.log_in(g).send(forged, forged, forged, forged)
+        self.assertLessEqual(len(c.rest()), 3)  # returns when the gateway closes
+        self.assertEqual(g.metrics()["connections_closed_bad_frames_total"], 1)
+        self.assertEqual(g.metrics()["signatures_invalid_total"], 3)
+
     def test_the_key_of_another_is_no_key(self):
         self.vehicle()
         g = self.start()
