@@ -175,6 +175,8 @@ enum cipher_result cipher_open(const struct cipher_key *k, const uint8_t *in, si
 		result = cipher_rsa_open(k, in, size, out, ret_size);
 	else
 		result = symmetric_open(k, in, size, out, ret_size);
+	if (result != CIPHER_OPENED)
+		*ret_size = 0;
 	ERR_pop_to_mark();
 	return result;
 }

@@ -47,7 +47,7 @@ enum cipher_result cipher_rsa_open(const struct cipher_key *k, const uint8_t *in
 		else
 			result = CIPHER_BAD_PADDING;
 	}
-	*ret_size = result == CIPHER_OPENED ? used : 0;
+	*ret_size = used;
 out:
 	EVP_PKEY_CTX_free(ctx);
 	return result;

@@ -40,5 +40,11 @@ enum signature_user sm2_verify_by_tables(const struct signature_key *k, const st
 					 const struct unit_signature *s);
 enum signature_user sm2_verify_by_openssl(const struct signature_key *k,
 					  const struct unit_signature *s);
+/*
+ * The digest, mod n, that r and s are the key's signature of: r - x.  False: of none, since they
+ * are not in 1 .. n - 1 or lead to no point.  Between BN_CTX_start() and BN_CTX_end().
+ */
+bool sm2_digest_of(const struct sm2_comb *comb, const BIGNUM *r, const BIGNUM *s, BIGNUM *ret,
+		   BN_CTX *ctx);
 
 #endif

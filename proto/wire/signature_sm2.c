@@ -63,9 +63,8 @@ static bool user_fits(const struct signature_key *k, const char *user,
 		(s->other_size > 0 && digest_is(z, s->bytes, s->other_size, wanted, ctx)));
 }
 
-/* The digest that r and s are a signature of: r - x mod n.  False: of none. */
-static bool wanted_digest(const struct sm2_comb *comb, const BIGNUM *r, const BIGNUM *s,
-			  BIGNUM *ret, BN_CTX *ctx)
+bool sm2_digest_of(const struct sm2_comb *comb, const BIGNUM *r, const BIGNUM *s, BIGNUM *ret,
+		   BN_CTX *ctx)
 {
 	const BIGNUM *n = sm2_order();
 	BIGNUM *t = BN_CTX_get(ctx), *x = BN_CTX_get(ctx);
@@ -86,7 +85,7 @@ enum signature_user sm2_verify_by_tables(const struct signature_key *k, const st
 	if (ctx != NULL && r != NULL && ss != NULL) {
 		BN_CTX_start(ctx);
 		wanted = BN_CTX_get(ctx);
-		if (wanted == NULL || !wanted_digest(comb, r, ss, wanted, ctx))
+		if (wanted == NULL || !sm2_digest_of(comb, r, ss, wanted, ctx))
 			user = SIGNATURE_USER_NONE;
 		else if (k->chip_id[0] != '\0' && user_fits(k, k->chip_id, s, wanted, ctx))
 			user = SIGNATURE_USER_CHIP;

@@ -139,6 +139,8 @@ static void test_wrong_key(void **state)
 		assert_true(result == CIPHER_BAD_PADDING || result == CIPHER_OPENED);
 		if (modes[row].proves)
 			assert_int_equal(result, CIPHER_BAD_PADDING);
+		if (result != CIPHER_OPENED)
+			assert_int_equal(m, 0);
 		assert_false(result == CIPHER_OPENED && m == 450 && memcmp(opened, text, m) == 0);
 		assert_int_equal(ERR_peek_error(), 0); /* nothing for TLS to stumble over */
 		cipher_key_free(k);
@@ -223,6 +225,36 @@ static void test_sm2_layouts(void **state)
 	cipher_key_free(der);
 }
 
+/* Method: sizes that no ciphertext of the mode has, next to those that one has. */
+static void test_sizes(void **state)
+{
+	static uint8_t in[512], out[512];
+	size_t n;
+
+	(void)state;
+	for (size_t row = 0; row < MODE_COUNT; row++) {
+		struct cipher_key *k = make_key(row, false);
+		const bool ctr = modes[row].mode == CIPHER_MODE_CTR_PREFIX;
+		const bool prefix = ctr || modes[row].mode == CIPHER_MODE_CBC_PREFIX;
+		const bool pair = modes[row].algorithm <= ALGORITHM_RSA;
+
+		assert_int_equal(cipher_open(k, in, 0, out, &n), CIPHER_BAD_SIZE);
+		assert_int_equal(cipher_open(k, in, 1, out, &n), CIPHER_BAD_SIZE);
+		if (prefix || pair)
+			assert_int_equal(cipher_open(k, in, 16, out, &n), CIPHER_BAD_SIZE);
+		if (!pair)
+			assert_int_equal(cipher_open(k, in, 33, out, &n) == CIPHER_BAD_SIZE, !ctr);
+		if (modes[row].algorithm == ALGORITHM_RSA)
+			assert_int_equal(cipher_open(k, in, 129, out, &n), CIPHER_BAD_SIZE);
+		if (modes[row].algorithm == ALGORITHM_SM2) {
+			assert_int_equal(cipher_open(k, in, 96, out, &n), CIPHER_BAD_SIZE);
+			assert_int_equal(cipher_seal(k, in, 0, out, sizeof(out), &n),
+					 CIPHER_BAD_SIZE);
+		}
+		cipher_key_free(k);
+	}
+}
+
 static void test_keys_that_are_none(void **state)
 {
 	EVP_PKEY *small = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)768);
@@ -297,6 +329,7 @@ int main(void)
 		cmocka_unit_test(test_tables),	    cmocka_unit_test(test_round_trips),
 		cmocka_unit_test(test_wrong_key),   cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_sm2_layouts), cmocka_unit_test(test_keys_that_are_none),
+		cmocka_unit_test(test_sizes),
 	};
 
 	return cmocka_run_group_tests(tests, make_pairs, free_pairs);

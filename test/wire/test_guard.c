@@ -264,6 +264,25 @@ static void test_other_units(void **state)
 	cipher_key_free(k);
 }
 
+/* Method: once opened, a unit is read as tolerantly as one that was never sealed. */
+static void test_opened_is_plain(void **state)
+{
+	static const uint8_t key[16] = "a key of 16 byte",
+			     rest[] = { 0x85, 26, 7, 24, 12, 0, 0, 'o', 'w', 'n' };
+	struct cipher_key *k = cipher_key_symmetric(ALGORITHM_SM4, CIPHER_MODE_ECB, key, NULL);
+	const struct guard_keys keys = { .ciphers = { { 5, k } }, .cipher_count = 1 };
+	const size_t size = signed_report(truck, CHIP, 3) - 66;
+	struct frame f;
+
+	(void)state;
+	memcpy(unit + size, rest, sizeof(rest));
+	f = frame_of(0x02, sealed, seal(k, size + sizeof(rest)), 3);
+	assert_true(check(&f, &keys).opened);
+	assert_true((scratch.quirks & QUIRK_UNKNOWN_INFO) != 0);
+	assert_true((scratch.quirks & QUIRK_PLAIN_MARKED_ENCRYPTED) == 0);
+	cipher_key_free(k);
+}
+
 static size_t activation(EVP_PKEY *pair, const char *user)
 {
 	wire_time_encode(SAMPLE_TIME, unit);
@@ -368,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_every_bit),
 		cmocka_unit_test(test_opens_with_the_key_that_fits),
 		cmocka_unit_test(test_other_units),
+		cmocka_unit_test(test_opened_is_plain),
 		cmocka_unit_test(test_activation),
 		cmocka_unit_test(test_threads_share_keys),
 	};

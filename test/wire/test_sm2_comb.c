@@ -36,6 +36,20 @@ static void agree(struct both *b, const uint8_t r[32], const uint8_t s[32], cons
 		b->accepted++;
 }
 
+/* The bytes end one before what was signed, or behind it; the other reading is right. */
+static void agree_on_other_range(const struct both *b, const uint8_t r[32], const uint8_t s[32],
+				 const uint8_t *bytes, size_t size)
+{
+	struct unit_signature signature = signature_of(r, s, bytes, size - 1);
+
+	assert_int_equal(sm2_verify_by_tables(b->key, b->comb, &signature), SIGNATURE_USER_NONE);
+	signature.other_size = size;
+	assert_int_equal(sm2_verify_by_tables(b->key, b->comb, &signature),
+			 sm2_verify_by_openssl(b->key, &signature));
+	assert_int_equal(sm2_verify_by_tables(b->key, b->comb, &signature) != SIGNATURE_USER_NONE,
+			 b->accepted == 1);
+}
+
 static void put_number(const BIGNUM *number, uint8_t out[32])
 {
 	assert_int_equal(BN_bn2binpad(number, out, 32), 32);
@@ -154,6 +168,8 @@ static void agree_on_pair(struct sample_random *random, unsigned i, unsigned *ac
 	if (i != 3) {
 		assert_true(signature_sign_sm2(pair, user, bytes, size, r, s));
 		agree(&b, r, s, bytes, size);
+		if (size > 1)
+			agree_on_other_range(&b, r, s, bytes, size);
 		assert_int_equal(b.accepted, i % 2 && !(i % 3) ? 0 : 1);
 	} else {
 		edge_number(random, r);
@@ -251,11 +267,56 @@ static void test_comb_multiplies(void **state)
 	BN_CTX_free(ctx);
 }
 
+/*
+ * Method: r and s at and beyond their range.  Nobody finds a message for these, so the digest is
+ * asked for: there must be none.
+ */
+static void test_range(void **state)
+{
+	BN_CTX *ctx = BN_CTX_new();
+	BIGNUM *r = BN_new(), *s = BN_new(), *zero = BN_new(), *n = BN_dup(sm2_order()),
+	       *digest = BN_new(), *beyond = BN_new(), *rest = BN_new();
+	uint8_t d[32] = { 7 }, point[64];
+	EVP_PKEY *pair = pair_of(d, point);
+	struct sm2_comb *comb = sm2_comb_new(point);
+
+	(void)state;
+	BN_set_word(r, 5);
+	BN_set_word(s, 9);
+	BN_CTX_start(ctx);
+	assert_true(sm2_digest_of(comb, r, s, digest, ctx));
+	assert_false(sm2_digest_of(comb, zero, s, digest, ctx));
+	assert_false(sm2_digest_of(comb, r, zero, digest, ctx));
+	assert_false(sm2_digest_of(comb, n, s, digest, ctx));
+	assert_false(sm2_digest_of(comb, r, n, digest, ctx));
+	BN_add(beyond, n, r); /* the same mod n */
+	assert_false(sm2_digest_of(comb, beyond, s, digest, ctx));
+	BN_add(beyond, n, s);
+	assert_false(sm2_digest_of(comb, r, beyond, digest, ctx));
+	BN_sub(rest, n, r); /* r + s = n */
+	assert_false(sm2_digest_of(comb, r, rest, digest, ctx));
+	BN_sub_word(n, 1);
+	assert_true(sm2_digest_of(comb, n, s, digest, ctx));
+	assert_true(sm2_digest_of(comb, r, n, digest, ctx));
+	BN_CTX_end(ctx);
+	BN_CTX_free(ctx);
+	BN_free(r);
+	BN_free(s);
+	BN_free(zero);
+	BN_free(n);
+	BN_free(digest);
+	BN_free(beyond);
+	BN_free(rest);
+	sm2_comb_free(comb);
+	EVP_PKEY_free(pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_comb_multiplies),
 		cmocka_unit_test(test_both_ways_agree),
+		cmocka_unit_test(test_range),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
