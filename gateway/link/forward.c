@@ -11,6 +11,7 @@ enum {
 	RECORDS_A_TURN = 512,	  /* then the other links, and the sockets */
 	UNSENT_MAX = 1024 * 1024, /* more does not go to a socket that does not take it */
 	READER_RETRY_MS = 1000,
+	STARVED_MS = 10000,
 	CREDENTIAL_PLATFORM = 3, /* schema/0004_identity.sql: credential = id * 4 + kind */
 	NS_PER_S = 1000000000,
 };
@@ -72,19 +73,25 @@ static bool take_record(struct link *l, const struct spool_record *record)
 	}
 	if (outgoing_read(r, &f) && !comes_from(l, r->credential)) {
 		const int64_t received_at = (int64_t)(r->received_at_ns / NS_PER_S);
-		const int64_t now = clock_wall_ns() / NS_PER_S;
 
 		if (selection_wants(&l->row.selection, &h->places, &f, (enum layout)r->layout,
 				    received_at, h->scratch))
-			size = outgoing_encode(&f, l->row.start,
-					       now - received_at >= h->config->link_late_s, h->out,
-					       FRAME_SIZE_MAX);
+			size = outgoing_encode(&f, l->row.start, h->out, FRAME_SIZE_MAX);
 		if (size > 0)
-			ok = window_add(&l->window, record->position, record->sequence, h->out,
-					size);
+			ok = window_add(&l->window, record->position, record->sequence, received_at,
+					h->out, size);
 	}
 	haulgate__frame_record__free_unpacked(r, NULL);
 	return ok;
+}
+
+static void reader_failed(struct link *l, const char *why)
+{
+	link_complain(l, READER_RETRY_MS, "spool %s cannot be read: %s", l->host->config->spool_dir,
+		      why);
+	spool_reader_close(l->reader);
+	l->reader = NULL;
+	l->reader_retry_ms = uv_now(l->host->loop) + READER_RETRY_MS;
 }
 
 static bool reader_ready(struct link *l)
@@ -99,19 +106,19 @@ static bool reader_ready(struct link *l)
 	if (spool_reader_open(c->spool_dir, c->spool_archive_dir, l->read_position, &l->reader,
 			      &err) == 0)
 		return true;
-	l->reader_retry_ms = uv_now(l->host->loop) + READER_RETRY_MS;
-	link_say(l, "%s", err.text);
+	reader_failed(l, err.text);
 	return false;
 }
 
-static void reader_failed(struct link *l, const char *why)
+/* What the store has passed stands in the spool: else this is another spool than the gateway's. */
+static void starved(struct link *l)
 {
-	log_line(LOG_ERROR, "link: spool cannot be read link=\"%s\" error=\"%s\"", l->row.name,
-		 why);
-	link_say(l, "spool cannot be read: %s", why);
-	spool_reader_close(l->reader);
-	l->reader = NULL;
-	l->reader_retry_ms = uv_now(l->host->loop) + READER_RETRY_MS;
+	const uint64_t now = uv_now(l->host->loop);
+
+	if (l->starved_ms == 0)
+		l->starved_ms = now;
+	if (now - l->starved_ms >= STARVED_MS)
+		reader_failed(l, "it ends before the position of the store; is spool.dir right?");
 }
 
 static enum reading read_record(struct link *l)
@@ -123,8 +130,11 @@ static enum reading read_record(struct link *l)
 	if (l->read_position >= l->host->stored || !reader_ready(l))
 		return READING_NONE;
 	rc = spool_reader_next(l->reader, l->host->stored, &record, &err);
-	if (rc == 0)
+	if (rc == 0) {
+		starved(l);
 		return READING_NONE;
+	}
+	l->starved_ms = 0;
 	if (rc == ERROR_CORRUPT && spool_reader_position(l->reader) > l->read_position) {
 		passed_over(l, &err);
 		return READING_ON;
@@ -163,13 +173,16 @@ static size_t gather(struct link *l, bool *ret_more)
 	uint8_t *const out = l->host->out + FRAME_SIZE_MAX;
 	const size_t max = LINK_OUT_SIZE - FRAME_SIZE_MAX;
 	const uint64_t now = uv_now(l->host->loop);
+	const int64_t late = clock_wall_ns() / NS_PER_S - l->host->config->link_late_s;
 	size_t size = 0;
 
 	*ret_more = true;
 	for (int n = 0; n < RECORDS_A_TURN && size + FRAME_SIZE_MAX <= max; n++) {
-		const struct window_frame *f = window_send(&l->window, now);
+		struct window_frame *f = window_send(&l->window, now);
 
 		if (f != NULL) {
+			if (f->received_at <= late)
+				outgoing_supplement(f->bytes, f->size);
 			memcpy(out + size, f->bytes, f->size);
 			size += f->size;
 			continue;

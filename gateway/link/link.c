@@ -1,14 +1,11 @@
 #include "gateway/link/link.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
@@ -60,16 +57,38 @@ static void link_move(struct link *l, enum link_state next, uint64_t deadline_ms
 	l->deadline_ms = deadline_ms;
 }
 
-void link_say(struct link *l, const char *format, ...)
+/* From outside in part: the column and the log hold what can be shown. */
+__attribute__((format(printf, 2, 0))) static void say(struct link *l, const char *format,
+						      va_list args)
 {
 	char text[LINK_MESSAGE_SIZE];
+
+	vsnprintf(text, sizeof(text), format, args);
+	log_text(text, strlen(text), l->progress.message, sizeof(l->progress.message));
+}
+
+void link_say(struct link *l, const char *format, ...)
+{
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	say(l, format, args);
 	va_end(args);
-	/* From outside in part: the column holds what can be shown. */
-	log_text(text, strlen(text), l->progress.message, sizeof(l->progress.message));
+}
+
+void link_complain(struct link *l, uint64_t pause_ms, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(l, format, args);
+	va_end(args);
+	if (strcmp(l->progress.message, l->reason) == 0 && now_ms(l) - l->reason_ms < LOG_AGAIN_MS)
+		return;
+	memcpy(l->reason, l->progress.message, sizeof(l->reason));
+	l->reason_ms = now_ms(l);
+	log_line(LOG_WARNING, "link: %s link=\"%s\" retry_ms=%" PRIu64, l->reason, l->row.name,
+		 pause_ms);
 }
 
 /* ---- the end of a connection ---- */
@@ -102,22 +121,13 @@ static uint64_t share_by_chance(uint64_t whole)
 /* Whatever was on is over; tried again after pause_ms. */
 static void pause_link(struct link *l, const char *what, const char *reason, uint64_t pause_ms)
 {
-	char text[LINK_MESSAGE_SIZE];
-
 	disconnect(l);
-	link_say(l, "%s: %s", what, reason);
-	snprintf(text, sizeof(text), "%s", l->progress.message);
-	if (strcmp(text, l->reason) != 0 || now_ms(l) - l->reason_ms > LOG_AGAIN_MS) {
-		memcpy(l->reason, text, sizeof(text));
-		l->reason_ms = now_ms(l);
-		log_line(LOG_WARNING, "link: %s link=\"%s\" retry_ms=%" PRIu64, text, l->row.name,
-			 pause_ms);
-	}
+	link_complain(l, pause_ms, "%s: %s", what, reason);
 	link_move(l, LINK_WAITING, now_ms(l) + pause_ms);
 }
 
 /* Ended on purpose: only the database has to be told. */
-static void close_link(struct link *l)
+void link_close(struct link *l)
 {
 	disconnect(l);
 	link_move(l, LINK_CLOSED, 0);
@@ -132,7 +142,7 @@ void link_lost(struct link *l, const char *reason)
 						    : "cannot connect";
 
 	if (l->state == LINK_LEAVING) {
-		close_link(l);
+		link_close(l);
 		return;
 	}
 	if (l->state == LINK_ACTIVE && now_ms(l) - l->active_ms >= STEADY_MS)
@@ -145,7 +155,7 @@ void link_lost(struct link *l, const char *reason)
 }
 
 /* GB/T 32960: again after a minute, after the third after half an hour. */
-static void login_refused(struct link *l, const char *reason)
+void link_login_refused(struct link *l, const char *reason)
 {
 	const struct config *c = l->host->config;
 	uint64_t pause;
@@ -156,69 +166,12 @@ static void login_refused(struct link *l, const char *reason)
 	pause_link(l, "login refused", reason, pause + share_by_chance(pause / 10));
 }
 
-/* ---- login ---- */
-
-static struct outgoing_login identity_of(const struct link *l)
+void link_logging_in(struct link *l)
 {
-	return (struct outgoing_login){
-		.start = l->row.start,
-		.platform_code = l->row.platform_code,
-		.user = l->row.login,
-		.serial = (uint16_t)l->progress.login_serial,
-	};
-}
-
-/* The first line of a file that nobody else may read. */
-static int password_read(const char *path, char password[21], struct error *err)
-{
-	char line[64] = { 0 };
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-	size_t length;
-	int rc = 0;
-
-	if (fd < 0 || fstat(fd, &st) != 0 || read(fd, line, sizeof(line) - 1) < 0)
-		rc = error_errno(err, ERROR_IO, "password file %s", path);
-	else if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-		rc = error_set(err, ERROR_USAGE, "password file %s has mode %04o: chmod 0600 it",
-			       path, (unsigned)(st.st_mode & 07777));
-	if (fd >= 0)
-		close(fd);
-	length = strcspn(line, "\r\n");
-	if (rc == 0 && (length == 0 || length > 20))
-		rc = error_set(err, ERROR_USAGE,
-			       "password file %s: its first line has to have 1 to 20 bytes", path);
-	if (rc == 0)
-		snprintf(password, 21, "%.*s", (int)length, line);
-	explicit_bzero(line, sizeof(line));
-	return rc;
-}
-
-static void ready_cb(void *arg)
-{
-	struct link *l = arg;
-	const int64_t now = clock_wall_ns() / NS_PER_S;
-	struct outgoing_login login;
-	uint8_t bytes[OUTGOING_SMALL_MAX];
-	char password[21] = { 0 };
-	struct error err;
-	size_t size;
-
-	if (password_read(l->row.password_file, password, &err) != 0) {
-		link_lost(l, err.text);
-		return;
-	}
-	progress_login_serial(l, now);
-	login = identity_of(l);
-	login.password = password;
-	size = outgoing_platform_login(&login, now, bytes);
 	link_move(l, LINK_LOGIN, now_ms(l) + (uint64_t)l->host->config->link_answer_s * 1000);
-	peer_send(l->peer, bytes, size); /* may lose the link */
-	explicit_bzero(bytes, sizeof(bytes));
-	explicit_bzero(password, sizeof(password));
 }
 
-static void logged_in(struct link *l)
+void link_logged_in(struct link *l)
 {
 	l->login_failures = 0;
 	l->active_ms = l->last_sent_ms = now_ms(l);
@@ -230,128 +183,15 @@ static void logged_in(struct link *l)
 	forward_pump(l);
 }
 
-/* ---- answers ---- */
-
-static void login_answered(struct link *l, const struct frame *f)
-{
-	char why[64];
-
-	if (f->command != outgoing_login_command(l->row.start))
-		return;
-	if (f->answer == ANSWER_SUCCESS) {
-		logged_in(l);
-		return;
-	}
-	snprintf(why, sizeof(why), "answered with %02X", f->answer);
-	login_refused(l, why);
-}
-
-static void frame_answered(struct link *l, const struct frame *f)
-{
-	struct metrics_thread *m = l->host->metrics;
-
-	switch (window_answer(&l->window, f, now_ms(l))) {
-	case WINDOW_ANSWER_SUCCESS:
-		l->failures = 0;
-		l->progress.forwarded++;
-		metrics_add(m, METRIC_link_forwarded_total, 1);
-		break;
-	case WINDOW_ANSWER_REFUSED:
-		l->progress.refused++;
-		metrics_add(m, METRIC_link_refused_total, 1);
-		log_line(LOG_INFO, "link: frame refused for good link=\"%s\" flag=%02X",
-			 l->row.name, f->answer);
-		break;
-	case WINDOW_ANSWER_AGAIN:
-	case WINDOW_ANSWER_STRANGE:
-		break;
-	}
-}
-
-/* Answers to our own frames carry our code; nothing depends on them but the end of a logout. */
-static void take_frame(struct link *l, const struct frame *f)
-{
-	if (f->answer == ANSWER_COMMAND)
-		return; /* platforms do not command platforms; no promise was made to answer */
-	if (l->state == LINK_LOGIN)
-		login_answered(l, f);
-	else if (strcmp(f->vin, l->row.platform_code) != 0)
-		frame_answered(l, f);
-	else if (l->state == LINK_LEAVING && f->command == outgoing_logout_command(l->row.start))
-		close_link(l);
-}
-
-/* Cuts what came into frames.  False: the link was lost meanwhile. */
-static bool take_input(struct link *l)
-{
-	size_t at = 0, used;
-	struct frame f;
-
-	while (at < l->in_used) {
-		const enum scan scan =
-			frame_scan(l->in + at, l->in_used - at, ANSWER_UNIT_MAX, &f, &used);
-
-		if (scan == SCAN_MORE)
-			break;
-		if (scan == SCAN_FRAME && f.header == HEADER_P) {
-			l->noise = 0;
-			take_frame(l, &f);
-			if (l->peer == NULL)
-				return false;
-		} else {
-			l->noise += used;
-		}
-		at += used;
-	}
-	l->in_used -= at;
-	memmove(l->in, l->in + at, l->in_used);
-	return true;
-}
-
-static void received_cb(const uint8_t *bytes, size_t size, void *arg)
-{
-	struct link *l = arg;
-
-	while (size > 0) {
-		const size_t room = sizeof(l->in) - l->in_used;
-		const size_t n = size < room ? size : room;
-
-		/* A frame of at most ANSWER_UNIT_MAX always fits, so there is room again. */
-		assert(n > 0);
-		memcpy(l->in + l->in_used, bytes, n);
-		l->in_used += n;
-		bytes += n;
-		size -= n;
-		if (!take_input(l))
-			return;
-		if (l->noise > NOISE_MAX) {
-			link_lost(l, "the other side sends what is no frame");
-			return;
-		}
-	}
-	forward_pump(l);
-}
-
-static void sent_cb(void *arg)
-{
-	forward_pump(arg);
-}
-
-static void failed_cb(const char *reason, void *arg)
-{
-	link_lost(arg, reason);
-}
-
 /* ---- time ---- */
 
 static void connect_now(struct link *l)
 {
-	static const struct peer_events events = { ready_cb, received_cb, sent_cb, failed_cb };
 	const struct peer_options options = {
 		.address = l->row.address,
 		.tls = l->row.tls,
 		.tls_ca = l->row.tls_ca,
-		.events = &events,
+		.events = &talk_events,
 		.arg = l,
 	};
 	struct error err;
@@ -365,7 +205,7 @@ static void connect_now(struct link *l)
 static void active_tick(struct link *l)
 {
 	const struct config *c = l->host->config;
-	const struct outgoing_login own = identity_of(l);
+	const struct outgoing_login own = talk_identity(l);
 	uint8_t bytes[OUTGOING_SMALL_MAX];
 
 	if (window_overdue(&l->window, now_ms(l), (uint64_t)c->link_answer_s * 1000)) {
@@ -391,14 +231,14 @@ void link_tick(struct link *l)
 		break;
 	case LINK_LOGIN:
 		if (due)
-			login_refused(l, "no answer");
+			link_login_refused(l, "no answer");
 		break;
 	case LINK_ACTIVE:
 		active_tick(l);
 		break;
 	case LINK_LEAVING:
 		if (due)
-			close_link(l);
+			link_close(l);
 		break;
 	case LINK_CONNECTING: /* the peer has deadlines of its own */
 	case LINK_CLOSED:
@@ -471,14 +311,14 @@ struct link *link_new(struct link_host *host, struct link_row *row)
 
 void link_leave(struct link *l)
 {
-	const struct outgoing_login own = identity_of(l);
+	const struct outgoing_login own = talk_identity(l);
 	uint8_t bytes[OUTGOING_SMALL_MAX];
 	size_t size;
 
 	if (l->state == LINK_LEAVING || l->state == LINK_CLOSED)
 		return;
 	if (l->state != LINK_ACTIVE) {
-		close_link(l);
+		link_close(l);
 		return;
 	}
 	link_move(l, LINK_LEAVING, now_ms(l) + LEAVE_MS);
@@ -490,7 +330,7 @@ void link_leave(struct link *l)
 void link_drop(struct link *l)
 {
 	if (l->state != LINK_CLOSED)
-		close_link(l);
+		link_close(l);
 	if (l->saving)
 		database_forget(l->host->database, l);
 	spool_reader_close(l->reader);

@@ -13,8 +13,8 @@
  * Promise: position moves over a frame only when the other side has answered it with success, or
  * its refusal stands in platform_link_refused.  What the spool no longer has is counted and told.
  *
- * link.c: states and answers; forward.c: from the spool to the socket; progress.c: what the
- * database knows of it.  One thread, the loop's.
+ * link.c: states; talk.c: login and answers; forward.c: from the spool to the socket; progress.c:
+ * what the database knows of it.  One thread, the loop's.
  */
 #ifndef GATEWAY_LINK_LINK_H
 #define GATEWAY_LINK_LINK_H
@@ -110,6 +110,8 @@ struct link {
 	struct spool_reader *reader; /* NULL: to be opened at progress.position */
 	uint64_t read_position, read_sequence;
 	uint64_t reader_retry_ms;
+	uint64_t starved_ms; /* since when the spool has nothing where the store has been; 0: it has
+			      */
 
 	struct link_progress progress, saved;
 	bool saving, saving_failed;
@@ -130,11 +132,22 @@ void link_retry_now(struct link *l);
 /* host->stored has moved. */
 void link_stored(struct link *l);
 
-/* ---- between link.c, forward.c and progress.c ---- */
+/* ---- between link.c, talk.c, forward.c and progress.c ---- */
 
 /* Gives up the connection; it is tried again later. */
 void link_lost(struct link *l, const char *reason);
+void link_login_refused(struct link *l, const char *reason);
+void link_logging_in(struct link *l);
+void link_logged_in(struct link *l);
+void link_close(struct link *l); /* on purpose: only the database has to be told */
+
+/* For the message column; complain: into the log too, the same thing once an hour. */
 void link_say(struct link *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void link_complain(struct link *l, uint64_t retry_ms, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+extern const struct peer_events talk_events;
+struct outgoing_login talk_identity(const struct link *l); /* without the password */
 
 /* Sends what may be sent now. */
 void forward_pump(struct link *l);

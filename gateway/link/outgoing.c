@@ -44,7 +44,7 @@ bool outgoing_read(const Haulgate__FrameRecord *r, struct frame *ret)
 	return is_forwarded(ret);
 }
 
-size_t outgoing_encode(const struct frame *f, uint8_t start, bool late, uint8_t *buf, size_t size)
+size_t outgoing_encode(const struct frame *f, uint8_t start, uint8_t *buf, size_t size)
 {
 	struct frame out = *f;
 
@@ -52,9 +52,17 @@ size_t outgoing_encode(const struct frame *f, uint8_t start, bool late, uint8_t 
 	out.header = HEADER_P;
 	out.answer = ANSWER_COMMAND;
 	out.encryption = PLAIN;
-	if (late && f->command == COMMAND_REALTIME)
-		out.command = COMMAND_SUPPLEMENT;
 	return frame_encode(&out, buf, size);
+}
+
+void outgoing_supplement(uint8_t *frame, size_t size)
+{
+	enum { COMMAND_AT = 2 };
+
+	if (frame[COMMAND_AT] != COMMAND_REALTIME)
+		return;
+	frame[COMMAND_AT] = COMMAND_SUPPLEMENT;
+	frame[size - 1] ^= COMMAND_REALTIME ^ COMMAND_SUPPLEMENT;
 }
 
 /* ---- our own ---- */

@@ -20,11 +20,10 @@
  */
 bool outgoing_read(const Haulgate__FrameRecord *r, struct frame *ret);
 
-/*
- * Writes f for a link with that start byte; late: a real-time report goes as supplement.
- * Returns its size, 0: it does not fit.
- */
-size_t outgoing_encode(const struct frame *f, uint8_t start, bool late, uint8_t *buf, size_t size);
+/* Writes f for a link with that start byte.  Returns its size, 0: it does not fit. */
+size_t outgoing_encode(const struct frame *f, uint8_t start, uint8_t *buf, size_t size);
+/* Makes a supplement of it if it is a real-time report. */
+void outgoing_supplement(uint8_t *frame, size_t size);
 
 /* Who we are on a link, and in which protocol. */
 struct outgoing_login {

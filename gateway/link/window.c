@@ -51,8 +51,8 @@ bool window_full(const struct window *w, size_t size)
 	return w->count == WINDOW_FRAMES || (w->count > 0 && w->bytes + size > WINDOW_BYTES);
 }
 
-bool window_add(struct window *w, uint64_t position, uint64_t sequence, const uint8_t *bytes,
-		size_t size)
+bool window_add(struct window *w, uint64_t position, uint64_t sequence, int64_t received_at,
+		const uint8_t *bytes, size_t size)
 {
 	struct window_frame *f = at(w, w->count);
 	uint8_t *copy;
@@ -65,6 +65,7 @@ bool window_add(struct window *w, uint64_t position, uint64_t sequence, const ui
 	*f = (struct window_frame){
 		.position = position,
 		.sequence = sequence,
+		.received_at = received_at,
 		.bytes = copy,
 		.size = size,
 		.state = WINDOW_READY,
@@ -90,7 +91,7 @@ static struct window_frame *find_due(const struct window *w, uint64_t now_ms, ui
 	return NULL;
 }
 
-const struct window_frame *window_send(struct window *w, uint64_t now_ms)
+struct window_frame *window_send(struct window *w, uint64_t now_ms)
 {
 	struct window_frame *f;
 	uint64_t again_ms;

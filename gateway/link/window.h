@@ -31,6 +31,7 @@ enum window_state { WINDOW_READY, WINDOW_SENT, WINDOW_WAITING, WINDOW_REFUSED, W
 
 struct window_frame {
 	uint64_t position, sequence; /* of its record */
+	int64_t received_at;	     /* unix seconds */
 	uint8_t *bytes;
 	size_t size;
 	uint64_t order;	 /* of sending, over all connections */
@@ -60,11 +61,11 @@ void window_release(struct window *w);
 /* No room for another frame of that size; one frame always has room. */
 bool window_full(const struct window *w, size_t size);
 /* Copies bytes: a whole frame.  False: no memory, nothing was taken. */
-bool window_add(struct window *w, uint64_t position, uint64_t sequence, const uint8_t *bytes,
-		size_t size);
+bool window_add(struct window *w, uint64_t position, uint64_t sequence, int64_t received_at,
+		const uint8_t *bytes, size_t size);
 
 /* The frame to send now, or NULL; marks it as sent.  Valid until the next call. */
-const struct window_frame *window_send(struct window *w, uint64_t now_ms);
+struct window_frame *window_send(struct window *w, uint64_t now_ms);
 
 enum window_answer {
 	WINDOW_ANSWER_STRANGE, /* nothing that was sent here fits it */

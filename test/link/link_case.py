@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "ingest"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from gateway import PATIENCE_S, GatewayTest, await_that, make_certificate, wire  # noqa: E402,F401
+from gateway import PATIENCE_S, Client, GatewayTest, await_that, make_certificate, wire  # noqa: E402,F401
 from far_side import FarSide, server_context  # noqa: E402,F401
 
 LINK = os.environ["HAULGATE_LINK"]

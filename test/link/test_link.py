@@ -72,19 +72,21 @@ class Wire(LinkTest):
         self.assertEqual((edition.start, edition.command), (b"$$", 1))
 
     def test_what_is_late_goes_as_supplement(self):
-        g, far = self.near_side(link={"late_s": 10}), self.far_side()
+        g, far = self.near_side(link={"late_s": 10, "answer_s": 1, "retry_max_s": 1}), self.far_side()
+        far.answer = lambda f: None
+        self.add_link(far)
+        self.link(g)
         c = self.report(g, 1)
-        self.add_link(far, "--history")
-        self.sql("UPDATE platform_link SET state = 'stopped'")
-        link = self.link(g)
-        await_that("ten seconds since the report", lambda: self.sql(
-            "SELECT max(received_at) < now() - interval '10.5 s' FROM track") == "t")
-        self.tool("start", "province")
-        far.await_that("the frames", lambda: len(far.frames) == 2)
+        far.await_that("the frames", lambda: len(far.frames) >= 2)
+        self.assertEqual([f.command for f in far.frames[:2]], [1, 2])
+        far.await_that("the same as supplement, when it is old", lambda: far.frames[-1].command == 3)
+        self.assertEqual(far.frames[-1].unit, far.frames[1].unit)
+        self.assertEqual(self.sql("SELECT max(received_at) < now() - interval '9 s' FROM track"), "t")
+        far.answer = lambda f: OK
+        self.await_row("forwarded", 2)
         self.report(g, 1, first=1, client=c)
-        far.await_that("a frame of now", lambda: len(far.frames) == 3)
-        self.assertEqual([f.command for f in far.frames], [1, 3, 2])
-        link.stop()
+        self.await_row("forwarded", 3)
+        self.assertEqual(far.frames[-1].command, 2)
 
     def test_tls_with_the_authority_checked(self):
         cert, key = make_certificate(self.folder, "far")
@@ -209,7 +211,8 @@ class Answers(LinkTest):
                                lambda n=tries: sum(f.unit[:6] == dumb for f in far.frames) > n)
         self.await_row("refused", 1)
         self.assertEqual(self.sql("SELECT vin, flag FROM platform_link_refused"), f"{VIN}|0")
-        self.assertEqual(sum(f.unit[:6] == dumb for f in far.frames), 3)
+        # A connection on which nothing younger was answered does not count.
+        self.assertGreaterEqual(sum(f.unit[:6] == dumb for f in far.frames), 3)
         self.await_position()
 
     def test_silence_for_all_gives_nothing_up(self):
@@ -350,6 +353,21 @@ class Trouble(LinkTest):
         self.report(g, 10, "LTEST000000000003")
         self.await_row("forwarded", 33)
         self.assertEqual(len(far.logins), 1)  # the link itself stayed
+
+    def test_another_gateways_spool(self):
+        """A wrong spool.dir must not look like an idle link."""
+        g, far = self.near_side(), self.far_side()
+        self.add_link(far)
+        self.report(g, 3)
+        await_that("stored", lambda: self.sql("SELECT count(*) FROM track") == "3")
+        right = g.spool_dir
+        g.sections["spool"]["dir"] = os.path.join(self.folder, "elsewhere")
+        link = self.link(g)
+        await_that("the complaint", lambda: "is spool.dir right" in self.row("message") and "is spool.dir right" in link.log())
+        link.stop()
+        g.sections["spool"]["dir"] = right
+        link.start()
+        self.await_row("forwarded", 4)
 
     def test_two_services_of_one_gateway(self):
         g, far = self.near_side(), self.far_side()

@@ -64,7 +64,7 @@ static void test_layouts_survive_header_p(void **state)
 			assert_true(outgoing_read(&r, &f));
 			assert_int_equal(report_decode(&f, LAYOUT_UNKNOWN, NOW, &before),
 					 VERDICT_ACCEPTED);
-			n = outgoing_encode(&f, starts[s], false, out, sizeof(out));
+			n = outgoing_encode(&f, starts[s], out, sizeof(out));
 			assert_int_equal(frame_scan(out, n, FRAME_UNIT_MAX, &there, &used),
 					 SCAN_FRAME);
 			assert_int_equal(there.header, HEADER_P);
@@ -93,7 +93,9 @@ static void test_what_was_opened_goes_in_clear(void **state)
 	r.unit.data = unit;
 	r.unit.len = size;
 	assert_true(outgoing_read(&r, &f));
-	n = outgoing_encode(&f, 0x7E, true, out, sizeof(out));
+	n = outgoing_encode(&f, 0x7E, out, sizeof(out));
+	outgoing_supplement(out, n);
+	outgoing_supplement(out, n);
 	assert_int_equal(frame_scan(out, n, FRAME_UNIT_MAX, &there, &used), SCAN_FRAME);
 	assert_int_equal(there.encryption, 1);
 	assert_int_equal(there.command, COMMAND_SUPPLEMENT);

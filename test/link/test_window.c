@@ -30,7 +30,7 @@ static void add(struct window *w, uint64_t position, const char *vin, uint8_t se
 	uint8_t bytes[64];
 	const size_t size = make(bytes, 2, vin, second, ANSWER_COMMAND);
 
-	assert_true(window_add(w, position, position / 100, bytes, size));
+	assert_true(window_add(w, position, position / 100, 0, bytes, size));
 }
 
 static enum window_answer answered(struct window *w, const char *vin, uint8_t second, uint8_t flag,
@@ -224,7 +224,7 @@ static void test_bytes_are_bounded(void **state)
 	assert_false(window_full(w, size));
 	while (!window_full(w, size)) {
 		n++;
-		assert_true(window_add(w, n * 100, n, bytes, size));
+		assert_true(window_add(w, n * 100, n, 0, bytes, size));
 	}
 	assert_int_equal(n, WINDOW_BYTES / FRAME_SIZE_MAX);
 	free(bytes);

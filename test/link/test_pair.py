@@ -1,0 +1,68 @@
+"""haulgate-link with a second haulgate on the other side."""
+import subprocess
+import unittest
+
+from link_case import LINK_TOOL, Link, await_that
+from pair import PairTest
+
+
+class Pair(PairTest):
+    def test_all_layouts_arrive_as_they_are(self):
+        self.set_up_pair(8, 0.01)
+        for t in self.trucks:
+            t.start()
+        await_that("five frames of each", lambda: min(t.sent for t in self.trucks) >= 5)
+        self.end_load()
+        self.await_drained(30)
+        self.assert_same_tracks()
+        day = self.sql("SELECT sum(frames), sum(refused), sum(duplicates) FROM platform_day", self.far_database)
+        self.assertEqual(day, f"{self.sent()}|0|0")
+
+    def test_a_vehicle_that_is_not_ours_there(self):
+        self.set_up_pair(4, 0.01)
+        self.keys("platform", "vehicles", "city-a", "--remove", self.trucks[0].vin)
+        for t in self.trucks:
+            t.start()
+        await_that("five frames of each", lambda: min(t.sent for t in self.trucks) >= 5)
+        self.end_load()
+        theirs = str(self.trucks[0].sent + self.trucks[0].connections)
+        await_that("its frames are refused", lambda: self.sql("SELECT refused FROM platform_link_position") == theirs)
+        await_that("and kept", lambda: self.sql(
+            "SELECT count(*) FROM platform_link_refused WHERE flag = 2 AND vin = '" + self.trucks[0].vin + "'") == theirs)
+        rest = [t for t in self.tracks(self.database) if not t.startswith(self.trucks[0].vin)]
+        await_that("the others arrive", lambda: self.tracks(self.far_database) == rest)
+
+    def test_two_cities_that_report_to_each_other(self):
+        """Each names the other's account in --not-from: nothing comes back."""
+        self.set_up_pair(2, 0.01)
+        # B reports to A in the same way, by an account that speaks for the same vehicles.
+        for arguments in (("add", "City B", "--login", "city-b", "--file", self.password_file),
+                          ("vehicles", "city-b", "--add", *[t.vin for t in self.trucks])):
+            self.keys("platform", *arguments, database=self.database)
+        self.a.stop()
+        self.a.sections["listen"] = {**self.b.sections["listen"], "tls": "127.0.0.1:0", "tcp": "127.0.0.1:0"}
+        self.a.start()
+        self.b.sections["link"] = {"conninfo": self.conninfo("haulgate_link", self.far_database)}
+        subprocess.run([LINK_TOOL, "add", "a", "--address", self.a.ports["tls"], "--ca", self.certificate, "--code", "CITY-B",
+                        "--login", "city-b", "--password-file", self.password_file, "--not-from", "city-a",
+                        "--conninfo", self.conninfo("haulgate_operator", self.far_database)], check=True, capture_output=True)
+        self.tool("set", "b", "--not-from", "city-b")
+        back = Link(self.b)
+        self.links.append(back.start())
+        self.trucks[1].gateway = self.b
+        for t in self.trucks:
+            t.start()
+        await_that("five frames of each", lambda: min(t.sent for t in self.trucks) >= 5)
+        self.end_load()
+        total = self.sent()
+        for database in (self.database, self.far_database):
+            await_that("all in both", lambda d=database: self.sql("SELECT count(*) FROM track", d) == str(total))
+        self.assertEqual(self.tracks(self.database), self.tracks(self.far_database))
+        await_that("A's own", lambda: self.sql("SELECT forwarded FROM platform_link_position")
+                   == str(self.trucks[0].sent + self.trucks[0].connections))
+        await_that("B's own", lambda: self.sql("SELECT forwarded FROM platform_link_position", self.far_database)
+                   == str(self.trucks[1].sent + self.trucks[1].connections))
+
+
+if __name__ == "__main__":
+    unittest.main()
