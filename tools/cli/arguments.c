@@ -228,5 +228,6 @@ int arguments_run(const struct argument_program *program, int argc, char **argv,
 	a.operand_count = (size_t)(argc - optind);
 	if ((code = find_command(&a)) >= 0)
 		return code;
+	assert(a.command != NULL);
 	return a.command->run(&a, context);
 }

@@ -52,8 +52,6 @@ static int mode_given(const struct arguments *a, enum algorithm algorithm, enum 
 /* VIN and times; chip and mode where the command has them. */
 static int row_given(const struct arguments *a, struct key_row *row)
 {
-	int rc;
-
 	row->vin = argument_operand(a, 0);
 	row->valid_from = argument(a, "valid-from");
 	row->valid_to = argument(a, "valid-to");
@@ -63,7 +61,7 @@ static int row_given(const struct arguments *a, struct key_row *row)
 			return argument_wrong(a, "--chip goes with a key that signs");
 		return mode_given(a, row->algorithm, &row->mode);
 	}
-	if ((rc = argument_given(a, "mode")) != 0)
+	if (argument_given(a, "mode"))
 		return argument_wrong(a, "--mode goes with sm4 and aes128; for units encrypted to "
 					 "the gateway's pair use the command mode");
 	return 0;
