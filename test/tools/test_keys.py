@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import stat
 import struct
 import subprocess
@@ -27,6 +28,12 @@ def crypt(phrase, setting):
     library = ctypes.CDLL("libcrypt.so.1")
     library.crypt.restype = ctypes.c_char_p
     return library.crypt(phrase.encode(), setting.encode()).decode()
+
+
+def allow_core():
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    size = 4096 if os.getuid() == 0 else hard  # root may raise it
+    resource.setrlimit(resource.RLIMIT_CORE, (size, size))
 
 
 class Keys(Case):
@@ -438,7 +445,7 @@ class Keys(Case):
         self.assertEqual(self.psql("SELECT encode(fingerprint, 'hex'), state, valid_to - valid_from FROM certificate"),
                          f"{fingerprint}|active|30 days")
         self.keys("certificate", "add", VINS[0], stdin=good, code=1)
-        for names in ["DNS:" + VINS[0]], ["URI:urn:vin:" + VINS[0] + ",URI:urn:vin:" + VINS[1]], ["URI:urn:vin:"], []:
+        for names in ["DNS:" + VINS[0]], ["URI:urn:vin:" + VINS[0] + ",URI:urn:vin:" + VINS[1]], ["URI:urn:vin:" + VINS[1] + ",URI:urn:vin:" + VINS[0]], ["URI:urn:vin:"], []:
             self.keys("certificate", "add", VINS[0], stdin=self.certificate(*names), code=1)
         out = self.keys("certificate", "list", VINS[0])
         self.assertIn("终端", out)
@@ -520,7 +527,7 @@ class Keys(Case):
     def test_while_it_runs_it_shows_nothing_and_cannot_be_dumped(self):
         program = os.path.join(BUILD, "tools", "cli", "haulgate-keys")
         with subprocess.Popen([program, "platform", "add", "P", "--login", "p", "--conninfo", self.conninfo("haulgate_operator")],
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=allow_core) as running:
             running.stdin.write(b"s3cret-password")
             running.stdin.flush()
             # Once it has read what we wrote, it waits for the end of stdin.
