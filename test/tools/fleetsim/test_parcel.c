@@ -61,8 +61,8 @@ static void carry(const struct cargo *c, const struct parcel *p, struct sample *
 	static struct report report;
 	struct frame f;
 	size_t used;
-	const size_t size =
-		parcel_frame(p, &c->truck, COMMAND_SUPPLEMENT, START + 1000, buf, sizeof(buf));
+	const size_t size = parcel_frame(p, &c->truck, NULL, COMMAND_SUPPLEMENT, START + 1000, buf,
+					 sizeof(buf));
 
 	assert_int_equal(frame_scan(buf, size, FRAME_UNIT_MAX, &f, &used), SCAN_FRAME);
 	assert_int_equal(used, size);

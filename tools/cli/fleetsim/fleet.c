@@ -246,8 +246,10 @@ static int start(struct fleet *f, struct error *err)
 	if (rc != 0)
 		goto out;
 	plan_kinds(plan, kinds);
-	for (unsigned i = 0; i < plan->trucks; i++)
-		terminal_init(&f->terminals[i], &f->shared, i, kinds[i]);
+	for (unsigned i = 0; i < plan->trucks && rc == 0; i++)
+		rc = terminal_init(&f->terminals[i], &f->shared, i, kinds[i], err);
+	if (rc != 0)
+		goto out;
 	uv_timer_init(&f->loop, &f->timer);
 	f->timer.data = f;
 	uv_timer_start(&f->timer, on_tick, TICK_MS, TICK_MS);

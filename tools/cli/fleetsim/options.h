@@ -26,6 +26,8 @@
 	  "unchecked)")                                                                            \
 	X(protocol, TEXT, "mixed", "NAME", "gb17691, hj1239 or mixed")                             \
 	X(dialect, TEXT, NULL, "LIST", "only these dialects, by comma; names below")               \
+	X(signed_share, NUMBER, "0", "SHARE",                                                      \
+	  "HJ 1239 trucks that sign their units and activate their chip first, 0 to 1")            \
 	X(seed, COUNT, "1", "N", "the same seed gives the same fleet, second for second")          \
 	X(drive, NUMBER, NULL, "HOURS",                                                            \
 	  "simulated length (default 6, less where --rate does not allow it)")                     \

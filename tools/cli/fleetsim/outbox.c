@@ -274,7 +274,10 @@ static void settle(struct outbox *o, struct copy *c, bool success, int64_t now_m
 		p->done = true;
 		return;
 	}
-	p->refused++;
+	if (now_ms < o->patient_until_ms)
+		o->next_late_ms = now_ms + REFUSED_PAUSE_MS;
+	else
+		p->refused++;
 	if (p->refused >= REFUSALS) {
 		o->refused++;
 		p->done = true;

@@ -17,12 +17,19 @@
 #include "tools/cli/fleetsim/parcel.h"
 
 /* Commands of the vehicle link that proto/wire does not name. */
-enum { COMMAND_SYNC = 0x05, COMMAND_HEARTBEAT = 0x07 };
+enum {
+	COMMAND_SYNC = 0x05,
+	COMMAND_HEARTBEAT = 0x07,
+	COMMAND_ACTIVATION = 0x07,
+	COMMAND_ACTIVATION_ANSWER = 0x08,
+};
 
 enum {
 	ANSWER_MS = 3000,
 	TRIES = 3,
 	REFUSALS = 3,
+	PATIENCE_MS = 10000, /* for a key that the platform has just been told */
+	REFUSED_PAUSE_MS = 500,
 	UNANSWERED_KEPT_MS = 30000,
 	SETTLE_MS = 1500,
 	COPIES_MAX = 64, /* frames in flight; the window is smaller */
@@ -59,6 +66,7 @@ struct outbox {
 	struct copy copies[COPIES_MAX]; /* in order of sending */
 	unsigned count;
 	int64_t next_late_ms;
+	int64_t patient_until_ms; /* until then a refusal does not count; set by the owner */
 	uint64_t read_order; /* the platform has read everything up to here, at read_ms; 0 = unknown
 			      */
 	int64_t read_ms;

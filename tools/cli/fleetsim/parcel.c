@@ -139,8 +139,8 @@ size_t truck_frame(const struct truck_plan *truck, uint8_t command, size_t unit_
 	return n;
 }
 
-size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck, uint8_t command,
-		    int64_t sent_at, uint8_t *buf, size_t size)
+size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck, const struct chip *chip,
+		    uint8_t command, int64_t sent_at, uint8_t *buf, size_t size)
 {
 	const enum layout layout = truck->dialect->layout;
 	struct unit_writer w;
@@ -151,6 +151,8 @@ size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck, uint
 		   buf + FRAME_HEAD_SIZE, size - FRAME_HEAD_SIZE - 1);
 	for (size_t at = 0; next_sample(p, &at, &s);)
 		unit_block(&w, s.type, s.at, p->serial, s.body, s.size);
+	if (chip != NULL)
+		chip_sign(chip, &w);
 	assert(!w.failed);
 	return truck_frame(truck, command, w.size, buf, size);
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tools/cli/fleetsim/chip.h"
 #include "tools/cli/fleetsim/source.h"
 
 enum { PARCEL_SECONDS_MAX = 2 * FRAME_SECONDS, PARCEL_SIZE_MAX = 1536, PARCEL_FRAME_MAX = 2048 };
@@ -46,10 +47,11 @@ struct parcel *parcel_merge(const struct parcel *a, const struct parcel *b);
 struct parcel *parcel_split(struct parcel *p);
 
 /*
- * Writes the frame.  sent_at: the time of sending, which layout C wants.  Returns its size.
+ * Writes the frame.  sent_at: the time of sending, which layout C wants.  chip: signs it; may be
+ * NULL.  Returns its size.
  */
-size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck, uint8_t command,
-		    int64_t sent_at, uint8_t *buf, size_t size);
+size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck, const struct chip *chip,
+		    uint8_t command, int64_t sent_at, uint8_t *buf, size_t size);
 
 /* A frame of the truck around the unit of unit_size bytes that stands at buf + FRAME_HEAD_SIZE. */
 size_t truck_frame(const struct truck_plan *truck, uint8_t command, size_t unit_size, uint8_t *buf,

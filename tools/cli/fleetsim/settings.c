@@ -187,14 +187,16 @@ int settings_make(const struct options *o, struct settings *ret, struct error *e
 	memset(ret, 0, sizeof(*ret));
 	if (o->trucks < 1 || o->trucks > 100000)
 		return error_set(err, ERROR_USAGE, "--trucks: 1 to 100000 is wanted");
-	if (o->tls_share > 1 || o->clock_faults > 1)
-		return error_set(err, ERROR_USAGE, "--tls-share, --clock-faults: 0 to 1 is wanted");
+	if (o->tls_share > 1 || o->clock_faults > 1 || o->signed_share > 1)
+		return error_set(err, ERROR_USAGE,
+				 "--tls-share, --clock-faults, --signed: 0 to 1 is wanted");
 	if (o->window > WINDOW_MAX)
 		return error_set(err, ERROR_USAGE, "--window: at most %d", WINDOW_MAX);
 	plan->seed = o->seed;
 	plan->trucks = (unsigned)o->trucks;
 	plan->tls_share = o->tls_share;
 	plan->clock_faults = o->clock_faults;
+	plan->signed_share = o->signed_share;
 	plan->dead_zones = !o->no_dead_zones;
 	plan->routes = &ret->routes;
 	s->cuts = !o->no_cuts;

@@ -10,7 +10,13 @@
 /* ---- who a truck is ---- */
 
 /* Streams of chance of a truck's seed; model_init() takes its own. */
-enum { CHANCE_IDENTITY = 100, CHANCE_SOURCE = 101, CHANCE_OBD = 102, CHANCE_KINDS = 103 };
+enum {
+	CHANCE_IDENTITY = 100,
+	CHANCE_SOURCE = 101,
+	CHANCE_OBD = 102,
+	CHANCE_KINDS = 103,
+	CHANCE_TRUST = 105
+};
 
 /*
  * Trucks of another composition are other trucks: so a second run with other violators does not
@@ -104,6 +110,9 @@ void plan_truck(const struct fleet_plan *plan, unsigned index, enum kind kind,
 	ret->clock_faults = prng_unit(&chance) < plan->clock_faults;
 	/* In turn, so that a small fleet speaks every dialect too. */
 	ret->dialect = &dialects[plan->dialects.ids[index % plan->dialects.count]];
+	/* Drawn apart: who signs reports the same seconds as without. */
+	prng_init(&chance, ret->seed, CHANCE_TRUST);
+	ret->signs = prng_unit(&chance) < plan->signed_share && ret->dialect->layout == LAYOUT_C;
 }
 
 /* ---- what it reports ---- */

@@ -47,6 +47,7 @@ struct fleet_plan {
 	unsigned spread_s;		/* trucks start within this time; at least 1 */
 	double clock_faults;		/* share of trucks */
 	double tls_share;
+	double signed_share; /* of those whose layout has a signature */
 	bool dead_zones;
 	struct dialect_set dialects;
 	const struct route_list *routes;
@@ -61,6 +62,7 @@ struct truck_plan {
 	const struct dialect *dialect;
 	const struct route *route;
 	bool tls, regroups, clock_faults, supplementary;
+	bool signs;
 	int64_t start; /* its first second */
 	uint64_t seed;
 };

@@ -24,6 +24,9 @@
 	X(given_up, "connections given up because answers stayed out")                             \
 	X(dead_zones, "connections cut by a dead zone")                                            \
 	X(logins, "logins sent")                                                                   \
+	X(activations, "activations sent")                                                         \
+	X(activations_refused, "activations refused, or left to a person")                         \
+	X(signed_frames, "report frames with a signature")                                         \
 	X(clock_faults, "frames with a false clock")                                               \
 	X(sent_bytes, "bytes sent, before TLS")                                                    \
 	X(received_bytes, "bytes received, after TLS")

@@ -17,7 +17,9 @@ enum {
 /* Which state may follow. */
 static const unsigned next_states[TERMINAL_STATE_COUNT] = {
 	[TERMINAL_OFFLINE] = 1u << TERMINAL_CONNECTING | 1u << TERMINAL_DONE,
-	[TERMINAL_CONNECTING] =
+	[TERMINAL_CONNECTING] = 1u << TERMINAL_ACTIVATING | 1u << TERMINAL_GREETING |
+				1u << TERMINAL_ONLINE | 1u << TERMINAL_OFFLINE,
+	[TERMINAL_ACTIVATING] =
 		1u << TERMINAL_GREETING | 1u << TERMINAL_ONLINE | 1u << TERMINAL_OFFLINE,
 	[TERMINAL_GREETING] = 1u << TERMINAL_ONLINE | 1u << TERMINAL_OFFLINE,
 	[TERMINAL_ONLINE] = 1u << TERMINAL_LEAVING | 1u << TERMINAL_OFFLINE,
@@ -30,93 +32,6 @@ static void move(struct terminal *t, enum terminal_state next)
 	assert(next_states[t->state] & 1u << next);
 	t->state = next;
 	t->since_us = t->shared->now_us;
-}
-
-/* ---- dead zones ---- */
-
-static void plan_dead_zone(struct terminal *t, int64_t after)
-{
-	const double drive = (double)t->shared->plan->drive_s;
-	const double length = prng_range(&t->chance, 0.01, 0.04) * drive;
-
-	t->dead_from = after + (int64_t)(prng_range(&t->chance, 0.25, 1.1) * drive);
-	t->dead_until = t->dead_from + (int64_t)(length > 900 ? 900 : length);
-}
-
-static bool in_dead_zone(struct terminal *t)
-{
-	const int64_t now = t->shared->drive_us / 1000000;
-
-	if (!t->shared->plan->dead_zones || t->shared->ending || t->over)
-		return false;
-	if (now >= t->dead_until)
-		plan_dead_zone(t, t->dead_until);
-	return now >= t->dead_from;
-}
-
-/* ---- making parcels ---- */
-
-static void finish_parcel(struct terminal *t)
-{
-	const bool online = t->state == TERMINAL_ONLINE || !t->was_online;
-
-	if (t->filling == NULL)
-		return;
-	t->shared->tally->parcels++;
-	outbox_add(&t->outbox, parcel_trim(t->filling), online);
-	t->filling = NULL;
-}
-
-static void take(struct terminal *t, const struct moment *m)
-{
-	if (m->new_frame || m->clock_fault)
-		finish_parcel(t);
-	if (t->filling == NULL) {
-		t->serial = t->serial % 65531 + 1;
-		t->filling = parcel_new(t->serial);
-		assert(t->filling != NULL);
-	}
-	parcel_add(t->filling, m);
-	for (unsigned i = 0; i < m->count; i++)
-		t->hash = samples_hash(t->hash, &m->samples[i]);
-	t->blocks += m->count;
-	t->shared->tally->samples++;
-	if (m->clock_fault) {
-		t->shared->tally->clock_faults++;
-		finish_parcel(t);
-		return;
-	}
-	t->first = t->seconds == 0 ? m->at : t->first;
-	t->last = m->at;
-	t->seconds++;
-	if (t->filling->seconds == FRAME_SECONDS)
-		finish_parcel(t);
-}
-
-static void make(struct terminal *t)
-{
-	const int64_t now = t->shared->drive_us / 1000000;
-
-	while (!t->over) {
-		if (!t->moment_made) {
-			t->over = t->shared->ending || !source_next(&t->source, &t->moment);
-			t->moment_made = !t->over;
-			continue;
-		}
-		if (t->moment.at >= now && !t->shared->ending)
-			return; /* a second is reported when it is over */
-		if (t->shared->ending)
-			break;
-		t->moment_made = false;
-		t->moments++;
-		t->off_seconds = t->moment.count == 0 ? t->off_seconds + 1 : 0;
-		if (t->moment.count == 0)
-			finish_parcel(t);
-		else
-			take(t, &t->moment);
-	}
-	t->over = true;
-	finish_parcel(t);
 }
 
 /* ---- frames that carry no samples ---- */
@@ -210,6 +125,36 @@ static void choose_cuts(struct terminal *t)
 			 &t->chance);
 }
 
+static void log_in(struct terminal *t)
+{
+	t->shared->tally->logins++;
+	t->login_serial = (uint16_t)(t->login_serial % 65531 + 1);
+	send_control(t, COMMAND_LOGIN, t->plan.dialect->login_answered);
+	if (t->link == NULL)
+		return;
+	if (t->plan.dialect->login_answered)
+		move(t, TERMINAL_GREETING);
+	else
+		go_online(t);
+	if (t->link != NULL)
+		link_flush(t->link);
+}
+
+/* The platform must know the key before the first signed report comes. */
+static void activate(struct terminal *t)
+{
+	uint8_t buf[FRAME_HEAD_SIZE + CHIP_ACTIVATION_SIZE + 1];
+	size_t n = chip_activation(t->chip, t->plan.vin, t->shared->drive_us / 1000000,
+				   buf + FRAME_HEAD_SIZE, CHIP_ACTIVATION_SIZE);
+
+	n = truck_frame(&t->plan, COMMAND_ACTIVATION, n, buf, sizeof(buf));
+	t->shared->tally->activations++;
+	t->activation_us = t->shared->now_us;
+	send_bytes(t, buf, n);
+	if (t->link != NULL)
+		link_flush(t->link);
+}
+
 static void on_opened(void *arg)
 {
 	struct terminal *t = arg;
@@ -217,19 +162,13 @@ static void on_opened(void *arg)
 	assert(t->state == TERMINAL_CONNECTING);
 	t->shared->tally->connects++;
 	t->shared->tally->reconnects += t->was_online;
-	t->shared->tally->logins++;
-	t->login_serial = (uint16_t)(t->login_serial % 65531 + 1);
 	choose_cuts(t);
-	send_control(t, COMMAND_LOGIN, t->plan.dialect->login_answered);
-	if (t->link == NULL)
+	if (t->chip == NULL || !chip_activates(t->chip) || t->activated) {
+		log_in(t);
 		return;
-	if (t->plan.dialect->login_answered) {
-		move(t, TERMINAL_GREETING);
-	} else {
-		go_online(t);
 	}
-	if (t->link != NULL)
-		link_flush(t->link);
+	move(t, TERMINAL_ACTIVATING);
+	activate(t);
 }
 
 static void on_link_closed(void *arg, bool was_open)
@@ -249,12 +188,35 @@ static void on_link_closed(void *arg, bool was_open)
 
 static void pump(struct terminal *t);
 
+/* 01: activated, now or earlier.  Refused, or waiting for a person: asked again, as terminals do.
+ */
+static void on_activation(struct terminal *t, const struct frame *f)
+{
+	enum { ACTIVATED = 1 };
+
+	if (t->state != TERMINAL_ACTIVATING)
+		return;
+	t->activated = f->unit_size == 2 && f->unit[0] == ACTIVATED;
+	if (t->activated) {
+		t->outbox.patient_until_ms = t->shared->now_us / 1000 + PATIENCE_MS;
+		log_in(t);
+		return;
+	}
+	t->shared->tally->activations_refused++;
+	schedule_connect(t);
+	go_offline(t);
+}
+
 static void on_answer(struct terminal *t, const struct frame *f)
 {
 	struct tally *tally = t->shared->tally;
 	int64_t at = WIRE_TIME_NONE;
 	const bool success = f->header == HEADER_V || f->answer == ANSWER_SUCCESS;
 
+	if (f->command == COMMAND_ACTIVATION_ANSWER) {
+		on_activation(t, f);
+		return;
+	}
 	if (f->unit_size >= WIRE_TIME_SIZE && f->header == HEADER_P)
 		at = wire_time_decode(f->unit);
 	const int64_t us = outbox_answer(&t->outbox, f->command, at, success, t->shared->now_us);
@@ -352,8 +314,10 @@ static void pump(struct terminal *t)
 		/* Header P's answer repeats this time: one that no other frame of the truck has. */
 		const bool fresh = command == COMMAND_REALTIME || t->outbox.by_time;
 		const int64_t sent_at = fresh ? p->last + 1 : s->drive_us / 1000000;
-		const size_t size = parcel_frame(p, &t->plan, command, sent_at, buf, sizeof(buf));
+		const size_t size =
+			parcel_frame(p, &t->plan, t->chip, command, sent_at, buf, sizeof(buf));
 		s->tally->frames++;
+		s->tally->signed_frames += t->chip != NULL;
 		outbox_sent(&t->outbox, p, command, sent_at, s->now_us);
 		send_bytes(t, buf, size);
 	}
@@ -379,7 +343,7 @@ static void tick_online(struct terminal *t)
 	const uint32_t owed = outbox_owed(&t->outbox);
 	const bool pause = owed == 0 && t->filling == NULL;
 
-	if (in_dead_zone(t)) {
+	if (terminal_in_dead_zone(t)) {
 		s->tally->dead_zones++;
 		go_offline(t);
 		t->next_connect_us = s->now_us;
@@ -418,7 +382,7 @@ static void tick_offline(struct terminal *t)
 	if (t->over && !owes)
 		move(t, TERMINAL_DONE);
 	else if ((owes || !t->resting) && t->shared->now_us >= t->next_connect_us &&
-		 !in_dead_zone(t))
+		 !terminal_in_dead_zone(t))
 		connect_now(t);
 }
 
@@ -434,13 +398,17 @@ void terminal_tick(struct terminal *t)
 {
 	struct terminal_shared *s = t->shared;
 
-	make(t);
+	terminal_make(t);
 	switch (t->state) {
 	case TERMINAL_OFFLINE:
 		tick_offline(t);
 		break;
 	case TERMINAL_CONNECTING:
+	case TERMINAL_ACTIVATING:
 	case TERMINAL_GREETING:
+		if (t->state == TERMINAL_ACTIVATING &&
+		    s->now_us - t->activation_us > ANSWER_MS * 1000)
+			activate(t);
 		if (t->link != NULL)
 			link_tick(t->link);
 		if (t->link != NULL && s->now_us - t->since_us > CONNECT_US) {
@@ -466,8 +434,8 @@ void terminal_tick(struct terminal *t)
 	t->owed_before = owed;
 }
 
-void terminal_init(struct terminal *t, struct terminal_shared *shared, unsigned index,
-		   enum kind kind)
+int terminal_init(struct terminal *t, struct terminal_shared *shared, unsigned index,
+		  enum kind kind, struct error *err)
 {
 	const struct fleet_plan *plan = shared->plan;
 	const double frame_ms = FRAME_SECONDS / shared->speed * 1000;
@@ -485,7 +453,8 @@ void terminal_init(struct terminal *t, struct terminal_shared *shared, unsigned 
 	outbox_init(&t->outbox, &t->plan, window, (int64_t)(pace_ms > 500 ? 500 : pace_ms));
 	t->hash = SAMPLES_HASH_START;
 	t->dead_until = t->plan.start;
-	plan_dead_zone(t, t->dead_until);
+	terminal_plan_dead_zone(t, t->dead_until);
+	return t->plan.signs ? chip_derive(&t->plan, 0, &t->chip, err) : 0;
 }
 
 void terminal_release(struct terminal *t)
@@ -495,4 +464,5 @@ void terminal_release(struct terminal *t)
 	t->link = NULL;
 	free(t->filling);
 	outbox_release(&t->outbox);
+	chip_free(t->chip);
 }

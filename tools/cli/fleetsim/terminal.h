@@ -1,7 +1,7 @@
 /*
  * terminal.h - one truck's terminal: source, outbox and connection, as a state machine.
  *
- *   OFFLINE -> CONNECTING -> GREETING -> ONLINE -> LEAVING -> DONE
+ *   OFFLINE -> CONNECTING (-> ACTIVATING) -> GREETING -> ONLINE -> LEAVING -> DONE
  *      ^____________|____________|_________|          |  (a logout without more to come, or a rest:
  * OFFLINE)
  *
@@ -10,6 +10,7 @@
 #ifndef TOOLS_CLI_FLEETSIM_TERMINAL_H
 #define TOOLS_CLI_FLEETSIM_TERMINAL_H
 
+#include "tools/cli/fleetsim/chip.h"
 #include "tools/cli/fleetsim/link.h"
 #include "tools/cli/fleetsim/outbox.h"
 #include "tools/cli/fleetsim/tally.h"
@@ -35,6 +36,7 @@ struct terminal_shared {
 enum terminal_state {
 	TERMINAL_OFFLINE,
 	TERMINAL_CONNECTING,
+	TERMINAL_ACTIVATING, /* the chip's key was sent; its answer is awaited */
 	TERMINAL_GREETING,
 	TERMINAL_ONLINE,
 	TERMINAL_LEAVING,
@@ -51,6 +53,9 @@ struct terminal {
 	struct parcel *filling;
 	struct outbox outbox;
 	struct prng chance;
+	struct chip *chip; /* NULL: does not sign */
+	bool activated;	   /* the platform said so, in this run */
+	int64_t activation_us;
 	struct link *link;
 	enum terminal_state state;
 	int64_t since_us; /* of the state */
@@ -70,8 +75,8 @@ struct terminal {
 	int64_t first, last;
 };
 
-void terminal_init(struct terminal *t, struct terminal_shared *shared, unsigned index,
-		   enum kind kind);
+int terminal_init(struct terminal *t, struct terminal_shared *shared, unsigned index,
+		  enum kind kind, struct error *err);
 void terminal_release(struct terminal *t);
 
 /* Every few milliseconds: makes what is due, keeps the connection, sends. */
@@ -79,5 +84,12 @@ void terminal_tick(struct terminal *t);
 
 /* Connects already, so that the drive starts with a session. */
 void terminal_early(struct terminal *t);
+
+/* ---- terminal_make.c ---- */
+
+/* Makes what is due, up to the present second of the drive. */
+void terminal_make(struct terminal *t);
+void terminal_plan_dead_zone(struct terminal *t, int64_t after);
+bool terminal_in_dead_zone(struct terminal *t);
 
 #endif

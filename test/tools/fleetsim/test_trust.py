@@ -1,0 +1,68 @@
+"""Terminals that prove who they are: the simulator against a real gateway and its store, compared value by value."""
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "ingest"))
+from registry import RegistryTest  # noqa: E402
+
+FLEETSIM = os.environ["HAULGATE_FLEETSIM"]
+
+
+class FleetTest(RegistryTest):
+    """A gateway with a store, and the simulator in front of it."""
+
+    def begin(self, **sections):
+        sections.setdefault("session", {}).setdefault("unknown_vehicle", "provisional")
+        sections.setdefault("store", {}).setdefault("checkpoint_s", 1)
+        g = self.start(**sections)
+        with open(os.path.join(self.folder, "endpoints.env"), "w") as f:
+            host, port = g.address()
+            print(f"HAULGATE_TCP={host}:{port}", file=f)
+            print(f"PGHOST={os.environ['PGHOST']}\nPGPORT=5432\nPGDATABASE={self.database}\nPGUSER=postgres", file=f)
+        return g
+
+    def simulate(self, *arguments, code=0):
+        """Its output; code: what it must exit with."""
+        done = subprocess.run([FLEETSIM, "--state", self.folder, "--quiet", *arguments], capture_output=True, text=True)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout
+
+    def drive(self, *arguments, **more):
+        """The report, of a drive that is verified."""
+        self.simulate("--seconds", "4", "--drive", "0.4", "--violators", "0", "--verify", *arguments, **more)
+        with open(os.path.join(self.folder, "fleet.json"), encoding="utf-8") as f:
+            return json.load(f)
+
+
+class Signed(FleetTest):
+    def test_signed_fleet_activates_and_is_stored_as_sent(self):
+        g = self.begin()
+        report = self.drive("--trucks", "16", "--protocol", "hj1239", "--signed-share", "0.7")
+        signers = [t["vin"] for t in report["trucks"] if t["signs"]]
+        self.assertTrue(0 < len(signers) < 16)
+        self.assertGreaterEqual(report["totals"]["activations"], len(signers))
+        self.assertEqual(self.sql("SELECT string_agg(vin, ',' ORDER BY vin) FROM vehicle v JOIN terminal_key k "
+                                  "ON k.vehicle_id = v.id WHERE k.origin = 'activation' AND k.state = 'active'"),
+                         ",".join(sorted(signers)))
+        metrics = g.metrics()
+        self.assertGreater(metrics["signatures_valid_total"], 0)
+        self.assertEqual(metrics["signatures_invalid_total"], 0)
+        # What came before the key did is stored as not proved; then everything is.
+        self.assertGreater(int(self.sql("SELECT count(*) FROM track WHERE credential IS NOT NULL")), 0)
+
+    def test_the_same_fleet_again_is_no_stranger(self):
+        self.begin()
+        for seconds in "4", "5":
+            self.drive("--trucks", "4", "--protocol", "hj1239", "--signed-share", "1", "--seconds", seconds)
+        self.assertEqual(self.sql("SELECT count(*), count(*) FILTER (WHERE state = 'active') FROM terminal_key"), "4|4")
+
+    def test_required_signatures(self):
+        self.begin(session={"signature": "required"})
+        self.drive("--trucks", "4", "--protocol", "hj1239", "--signed-share", "1")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,91 @@
+/* terminal_make.c - what a terminal has to report by now, and where it is out of reach. */
+#include <assert.h>
+
+#include "tools/cli/fleetsim/terminal.h"
+
+/* ---- dead zones ---- */
+
+void terminal_plan_dead_zone(struct terminal *t, int64_t after)
+{
+	const double drive = (double)t->shared->plan->drive_s;
+	const double length = prng_range(&t->chance, 0.01, 0.04) * drive;
+
+	t->dead_from = after + (int64_t)(prng_range(&t->chance, 0.25, 1.1) * drive);
+	t->dead_until = t->dead_from + (int64_t)(length > 900 ? 900 : length);
+}
+
+bool terminal_in_dead_zone(struct terminal *t)
+{
+	const int64_t now = t->shared->drive_us / 1000000;
+
+	if (!t->shared->plan->dead_zones || t->shared->ending || t->over)
+		return false;
+	if (now >= t->dead_until)
+		terminal_plan_dead_zone(t, t->dead_until);
+	return now >= t->dead_from;
+}
+
+/* ---- making parcels ---- */
+
+static void finish_parcel(struct terminal *t)
+{
+	const bool online = t->state == TERMINAL_ONLINE || !t->was_online;
+
+	if (t->filling == NULL)
+		return;
+	t->shared->tally->parcels++;
+	outbox_add(&t->outbox, parcel_trim(t->filling), online);
+	t->filling = NULL;
+}
+
+static void take(struct terminal *t, const struct moment *m)
+{
+	if (m->new_frame || m->clock_fault)
+		finish_parcel(t);
+	if (t->filling == NULL) {
+		t->serial = t->serial % 65531 + 1;
+		t->filling = parcel_new(t->serial);
+		assert(t->filling != NULL);
+	}
+	parcel_add(t->filling, m);
+	for (unsigned i = 0; i < m->count; i++)
+		t->hash = samples_hash(t->hash, &m->samples[i]);
+	t->blocks += m->count;
+	t->shared->tally->samples++;
+	if (m->clock_fault) {
+		t->shared->tally->clock_faults++;
+		finish_parcel(t);
+		return;
+	}
+	t->first = t->seconds == 0 ? m->at : t->first;
+	t->last = m->at;
+	t->seconds++;
+	if (t->filling->seconds == FRAME_SECONDS)
+		finish_parcel(t);
+}
+
+void terminal_make(struct terminal *t)
+{
+	const int64_t now = t->shared->drive_us / 1000000;
+
+	while (!t->over) {
+		if (!t->moment_made) {
+			t->over = t->shared->ending || !source_next(&t->source, &t->moment);
+			t->moment_made = !t->over;
+			continue;
+		}
+		if (t->moment.at >= now && !t->shared->ending)
+			return; /* a second is reported when it is over */
+		if (t->shared->ending)
+			break;
+		t->moment_made = false;
+		t->moments++;
+		t->off_seconds = t->moment.count == 0 ? t->off_seconds + 1 : 0;
+		if (t->moment.count == 0)
+			finish_parcel(t);
+		else
+			take(t, &t->moment);
+	}
+	t->over = true;
+	finish_parcel(t);
+}
