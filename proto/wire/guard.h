@@ -32,14 +32,17 @@ struct guard_keys {
 struct guard_result {
 	/*
 	 * ACCEPTED: go on with the opened (or plain) unit; ENCRYPTED: no key fits the encryption;
-	 * DECRYPT_FAILED: see cipher; others come from decoding and are found again by who decodes.
+	 * DECRYPT_FAILED: a key is there, and none gave a unit that decodes; see cipher.
+	 * What is plain and wrong is ACCEPTED here, and found by who decodes it.
 	 */
 	enum verdict verdict;
+	/* Of a unit that was to be opened: what came nearest.  OPENED and not opened: content_bad.
+	 */
 	enum cipher_result cipher;
-	bool opened;	  /* unit holds what was inside */
-	bool content_bad; /* opened, but no key gave a unit that decodes */
-	uint64_t cipher_key;
-	size_t unit_size; /* of the opened unit, in the caller's buffer */
+	bool opened;	     /* unit holds what was inside */
+	bool content_bad;    /* a key fitted, and what it gave does not decode */
+	uint64_t cipher_key; /* what opened it, also if the content is bad */
+	size_t unit_size;    /* of the opened unit, in the caller's buffer */
 	enum signature_check signature;
 	uint64_t signature_key;
 	enum signature_user signature_user;

@@ -6,8 +6,10 @@
 
 #include <stdio.h>
 
-/* Information types with their fields, then verdicts, then quirks: one section each. */
+/* One section each. */
 void info_markdown(FILE *out);
+void cipher_markdown(FILE *out);
+void signature_markdown(FILE *out);
 void verdict_markdown(FILE *out);
 void quirk_markdown(FILE *out);
 

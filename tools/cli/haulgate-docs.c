@@ -21,6 +21,10 @@ int main(int argc, char **argv)
 	} else if (argc == 1) {
 		puts("## Information types\n");
 		info_markdown(stdout);
+		puts("## Encryption bytes and modes\n");
+		cipher_markdown(stdout);
+		puts("## Signatures checked\n");
+		signature_markdown(stdout);
 		puts("## Verdicts\n");
 		verdict_markdown(stdout);
 		puts("## Quirks\n");
