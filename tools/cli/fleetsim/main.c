@@ -2,6 +2,8 @@
  * more. */
 #include <stdio.h>
 
+#include "gateway/base/clock.h"
+#include "tools/cli/fleetsim/attack.h"
 #include "tools/cli/fleetsim/replay.h"
 #include "tools/cli/fleetsim/settings.h"
 #include "tools/cli/fleetsim/verify.h"
@@ -50,6 +52,29 @@ out:
 	return result;
 }
 
+/* Trucks that no other run has: their keys and seconds are told to nobody else. */
+static int attack(const struct options *o, const struct settings *s, struct error *err)
+{
+	struct attack_settings a = {
+		.kinds = o->attack,
+		.tcp = s->fleet.tcp,
+		.keys = o->gateway_keys,
+		.attackers = (unsigned)o->attackers,
+		.seconds = (unsigned)o->seconds,
+		.plan = s->fleet.plan,
+	};
+	const int64_t now_ns = clock_wall_ns();
+
+	a.plan.seed = prng_hash(o->seed ^ (uint64_t)now_ns);
+	a.plan.trucks = 2 * a.attackers + ATTACK_COUNT * 16;
+	a.plan.start = now_ns / 1000000000 - 12 * 3600;
+	a.plan.drive_s = 10 * 3600;
+	a.plan.spread_s = 3600;
+	a.plan.clock_faults = 0;
+	a.plan.dialects = (struct dialect_set){ .count = 1, .ids = { DIALECT_HJ_P } };
+	return attack_run(&a, err);
+}
+
 int main(int argc, char **argv)
 {
 	static struct settings settings;
@@ -68,5 +93,7 @@ int main(int argc, char **argv)
 		return replay_file(options.frames, settings.fleet.tcp, options.login, &err) == 0
 			       ? EXIT_FINE
 			       : complain(&err);
+	if (options.has_attack)
+		return attack(&options, &settings, &err) == 0 ? EXIT_FINE : complain(&err);
 	return drive(&options, &settings);
 }

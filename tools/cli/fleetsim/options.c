@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tools/cli/fleetsim/attack.h"
 #include "tools/cli/fleetsim/dialect.h"
 #include "tools/cli/fleetsim/model.h"
 
@@ -134,7 +135,13 @@ void options_help(void)
 	printf("\nKinds of trucks:\n");
 	KINDS(KIND_LINE_)
 #undef KIND_LINE_
-	printf("\nExit: 0 all sent (and verified), 1 not, 2 wrong arguments.  docs/fleetsim.md "
+#define ATTACK_LINE_(name, crowd, in_all, doc)                                                     \
+	printf("  %-16s %s%s\n", #name, doc, (in_all) ? "" : "; not in \"all\"");
+	printf("\nKinds of attacks, on gateways of this machine only:\n");
+	ATTACKS(ATTACK_LINE_)
+#undef ATTACK_LINE_
+	printf("\nExit: 0 all sent (and verified; no attack had success), 1 not, 2 wrong "
+	       "arguments.  docs/fleetsim.md "
 	       "says more.\n");
 }
 

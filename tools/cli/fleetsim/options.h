@@ -59,6 +59,10 @@
 	X(report, TEXT, NULL, "FILE", "what was sent, as JSON (default: fleet.json in --state)")   \
 	X(routes, TEXT, NULL, "FILE",                                                              \
 	  "SQL file with the roads to drive on (default: schema/seed/city.sql of the source)")     \
+	X(attack, TEXT, NULL, "LIST",                                                              \
+	  "attack the gateway instead, for --seconds: all, or kinds by comma; names below")        \
+	X(attackers, COUNT, "50", "N", "with --attack: how many, up to 20000, in all")             \
+	X(gateway_keys, TEXT, NULL, "DIR", "folder of the gateway's keys (keys.dir)")              \
 	X(quiet, FLAG, NULL, NULL, "no progress, only the result")
 
 #define OPTION_TYPE_COUNT  uint64_t

@@ -15,6 +15,11 @@ struct parcel *parcel_new(uint16_t serial)
 	return p;
 }
 
+void parcel_free(struct parcel *p)
+{
+	free(p);
+}
+
 static void add_sample(struct parcel *p, const struct sample *s)
 {
 	const int32_t offset = (int32_t)(s->at - p->first);

@@ -32,8 +32,9 @@ struct parcel {
 	uint8_t bytes[];	/* { type 1, size 1, at - first 4 (native), body }* */
 };
 
-/* NULL: no memory. */
+/* NULL: no memory.  Freed with parcel_free(), or by the outbox that has it. */
 struct parcel *parcel_new(uint16_t serial);
+void parcel_free(struct parcel *p);
 void parcel_add(struct parcel *p, const struct moment *m);
 /* Gives back the room that p does not need; nothing can be added any more.  Returns p, perhaps
  * moved. */
