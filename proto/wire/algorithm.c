@@ -85,9 +85,9 @@ uint8_t encryption_byte(enum protocol protocol, enum algorithm algorithm)
 		return 0x01;
 	if ((unsigned)protocol >= PROTOCOL_COUNT)
 		return 0;
-	for (uint8_t byte = 0; byte < BYTE_COUNT; byte++)
+	for (unsigned byte = 0; byte < BYTE_COUNT; byte++)
 		if (encryptions[protocol][byte] == algorithm)
-			return byte;
+			return (uint8_t)byte;
 	return 0;
 }
 

@@ -145,7 +145,7 @@ void guard_check(const struct frame *f, const struct guard_keys *keys, enum layo
 		 int64_t now, uint8_t *unit, struct report *scratch, struct guard_result *ret)
 {
 	struct frame g = *f;
-	struct activation a;
+	struct activation a = { 0 };
 	enum verdict verdict;
 
 	assert(keys->cipher_count <= GUARD_KEYS_MAX && keys->signer_count <= GUARD_KEYS_MAX);
