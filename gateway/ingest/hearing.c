@@ -142,8 +142,6 @@ enum verdict hearing_ask_password(struct hearing *h, const char *login, const ch
 
 static bool has_cipher(const struct hearing *h)
 {
-	if (h->c->loop->server->identities == NULL)
-		return false;
 	if (h->c->loop->config->keys_dir[0] != '\0')
 		return true;
 	for (size_t i = 0; h->identity != NULL && i < h->identity->key_count; i++)

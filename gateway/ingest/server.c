@@ -153,8 +153,6 @@ static int open_identities(struct server *s, struct error *err)
 		.arg = s,
 	};
 
-	if (!server_has_registry(s) && s->config->keys_dir[0] == '\0')
-		return 0;
 	return identities_open(&options, &s->identities, err);
 }
 
@@ -354,7 +352,7 @@ int server_reload(struct server *s, const struct config *config, struct error *e
 			return rc;
 		reconsider_all(s);
 	}
-	if (s->identities != NULL && (rc = identities_reload(s->identities, config, err)) != 0)
+	if ((rc = identities_reload(s->identities, config, err)) != 0)
 		return rc;
 	for (unsigned i = 0; i < s->loop_count; i++) {
 		atomic_store(&s->loops[i]->new_config, config);

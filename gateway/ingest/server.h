@@ -34,7 +34,7 @@ struct server {
 	struct store *store; /* NULL without a database */
 	struct vin_table *vins;
 	struct quota *quota;
-	struct identities *identities; /* NULL without a database and keys of our own */
+	struct identities *identities; /* without a database: our own keys alone */
 	struct crypto_pool *crypto;
 	struct downlink *downlink; /* NULL without a database */
 	struct tls *tls;	   /* NULL without a TLS address */

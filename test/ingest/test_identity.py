@@ -1,7 +1,10 @@
 """Who may speak for a VIN: credentials, revocation of live sessions, activation."""
+import os
+import ssl
 import unittest
 
-from gateway import await_that, wire
+from gateway import await_that, make_certificate, wire
+from pki import Authority
 from registry import BAD, OK, RegistryTest, Terminal
 
 ACTIVATED, CHIP_USED, VIN_WRONG, FAILED = b"\1\0", b"\2\1", b"\2\2", b"\2\xff"
@@ -12,7 +15,7 @@ OTHER_VIN = "LTEST000000000002"
 class Identity(RegistryTest):
     def setUp(self):
         super().setUp()
-        self.chip = Terminal(self.folder, "chip")
+        self.chip = Terminal("chip")
 
     def signed_in(self, g, **keywords):
         """A session that has shown its key."""
@@ -32,7 +35,7 @@ class Credentials(Identity):
         owner = self.signed_in(g)
         forger = self.log_in(g)  # as far as its first report: it may be the owner's new connection
         self.assertEqual(forger.send(wire.report_c(self.now + 1)).frame()[1:], (2, wire.VIN_DUPLICATE))
-        stranger = Terminal(self.folder, "stranger")
+        stranger = Terminal("stranger")
         self.assertEqual(forger.send(stranger.report(self.now + 2)).frame()[1:], (2, BAD))
         self.assertEqual(owner.send(self.chip.report(self.now + 3)).frame()[1:], (2, OK))
         self.assertEqual(g.metrics()["sessions_taken_over_total"], 0)
@@ -83,6 +86,76 @@ class Credentials(Identity):
         self.assertEqual(owner.send(self.chip.report(self.now + 1)).frame()[1:], (2, OK))
 
 
+class Certificates(Identity):
+    KIND = 2
+
+    def setUp(self):
+        super().setUp()
+        self.ca = Authority(self.folder, "ca")
+        self.add_vehicle(transport="certificate")
+        self.add_signer(self.chip)
+        self.truck = self.ca.of_vin(wire.VIN)
+        self.keys("certificate", "add", wire.VIN, "--file", self.truck.file)
+        self.id = int(self.sql("SELECT id FROM certificate"))
+
+    def start(self, **sections):
+        self.cert, key = make_certificate(self.folder, "server")
+        ca, crl = (os.path.join(self.folder, n) for n in ("ca-file.pem", "crl.pem"))
+        for path, pem in ((ca, self.ca.pem), (crl, self.ca.crl())):
+            with open(path, "wb") as f:
+                f.write(pem)
+        return super().start(listen={
+            "tls": "127.0.0.1:0", "tls_certificate": self.cert, "tls_key": key,
+            "tls_client": "optional", "tls_client_ca": ca, "tls_crl": crl}, **sections)
+
+    def context(self, certificate=None):
+        context = ssl.create_default_context(cafile=self.cert)
+        context.check_hostname = False
+        if certificate is not None:
+            context.load_cert_chain(certificate.file, certificate.key_file)
+        return context
+
+    def greet(self, g, certificate=None):
+        """Over TLS: the client, and the flag of the answer to its login."""
+        c = self.client(g, "tls", context=self.context(certificate)).send(wire.login_p(self.now))
+        return c, c.frame()[2]
+
+    def test_where_one_is_wanted_nothing_else_will_do(self):
+        g = self.start()
+        self.assertEqual(self.client(g).send(wire.login_p(self.now)).frame()[1:], (1, BAD))
+        self.assertEqual(self.greet(g)[1], BAD)
+        c, flag = self.greet(g, self.truck)
+        self.assertEqual(flag, OK)
+        self.assertEqual(c.send(wire.report_c(self.now)).frame()[1:], (2, OK))
+        self.assertEqual([(r.verdict, r.credential) for r in self.stored(g)],
+                         [("transport_refused", 0)] * 2 + [("accepted", self.id * 4 + self.KIND)] * 2)
+
+    def test_one_that_the_registry_revokes_is_out(self):
+        g = self.start()
+        c, flag = self.greet(g, self.truck)
+        self.assertEqual(flag, OK)
+        self.keys("certificate", "revoke", str(self.id), "--reason", "test")
+        self.assertIsNone(c.frame())
+        self.assertEqual(g.metrics()["sessions_revoked_total"], 1)
+        self.assertEqual(self.greet(g, self.truck)[1], BAD)
+        self.assertEqual(self.stored(g)[-1].verdict, "certificate_vin")
+
+    def test_it_is_not_taken_over_by_a_key_and_takes_over_from_one(self):
+        self.sql("UPDATE fleet SET transport = 'any'")
+        g = self.start()
+        signer = self.signed_in(g)
+        owner, flag = self.greet(g, self.truck)
+        self.assertEqual(flag, OK)
+        self.assertIsNone(signer.frame())
+        # A key is less, and nothing is less still: no use to wait for their first report.
+        self.assertEqual(self.client(g).send(wire.login_p(self.now)).frame()[1:], (1, wire.VIN_DUPLICATE))
+        self.assertEqual(owner.send(wire.report_c(self.now)).frame()[1:], (2, OK))
+        again, flag = self.greet(g, self.truck)
+        self.assertEqual(flag, OK)
+        self.assertIsNone(owner.frame())
+        self.assertIn("whose holder has shown a certificate", g.log())
+
+
 class Revocation(Identity):
     def setUp(self):
         super().setUp()
@@ -123,7 +196,7 @@ class Revocation(Identity):
     def test_a_new_key_counts_in_a_session_that_is_open(self):
         g = self.start()
         c = self.signed_in(g)
-        new = Terminal(self.folder, "new", chip="CHIP000000000002")
+        new = Terminal("new", chip="CHIP000000000002")
         self.assertEqual(c.send(new.report(self.now + 1)).frame()[1:], (2, BAD))
         refreshes = g.metrics()["identity_refreshes_total"]
         self.add_signer(new)
@@ -167,7 +240,7 @@ class Activation(Identity):
     def test_a_second_key_waits_for_a_person(self):
         g = self.start()
         self.await_activated(g)
-        other = Terminal(self.folder, "other", chip="CHIP000000000002")
+        other = Terminal("other", chip="CHIP000000000002")
         self.assertEqual(self.activate(g, other), VIN_WRONG)
         r = self.stored(g)[-1]
         self.assertEqual((r.verdict, r.quirks, r.signature), ("accepted", ACTIVATION_PENDING, "valid"))

@@ -142,7 +142,7 @@ class Platform(RegistryTest):
 
     def test_what_its_vehicles_sign_is_verified(self):
         self.account("--no-tls")
-        chip = Terminal(self.folder, "chip")
+        chip = Terminal("chip")
         key = self.add_signer(chip, FLEET[0])
         g = self.start()
         c = self.logged_in(g)

@@ -1,8 +1,9 @@
 """Signatures and encryption: what a vehicle's keys and its fleet's policy make of a frame."""
 import os
+import signal
 import unittest
 
-from gateway import wire
+from gateway import await_that, wire
 from registry import BAD, DEFAULT_USER, OK, RegistryTest, Terminal, flip, openssl
 
 KEY_KIND = 1
@@ -14,7 +15,7 @@ SM2, SM4, RSA, AES = 2, 3, 4, 5  # the encryption byte of HJ 1239
 class Trust(RegistryTest):
     def setUp(self):
         super().setUp()
-        self.chip = Terminal(self.folder, "chip")
+        self.chip = Terminal("chip")
 
     def vehicle(self, **policy):
         self.add_vehicle(**policy)
@@ -69,7 +70,7 @@ class Signatures(Trust):
     def test_the_key_of_another_is_no_key(self):
         self.vehicle()
         g = self.start()
-        stranger = Terminal(self.folder, "stranger")
+        stranger = Terminal("stranger")
         self.assertEqual(self.answers(self.log_in(g), stranger.report(self.now)), [(2, BAD)])
         self.assertEqual([r.verdict for r in self.reports(g)], ["signature_bad"])
 
@@ -211,6 +212,15 @@ class Encryption(Trust):
 
     def test_rsa_to_the_gateway(self):
         self.converse(self.start(), RSA, self.seal_rsa)
+
+    def test_without_a_database_from_a_reload_on(self):
+        g = self.gateway(session={"unknown_vehicle": "provisional"})
+        sealed = wire.frame_p(1, self.seal_sm2(wire.login_p(self.now)[24:-1]), encryption=SM2, start=b"~~")
+        self.assertEqual(self.client(g).send(sealed).frame()[1:], (1, BAD))
+        g.write_config(keys={"dir": self.keys_dir})
+        g.signal(signal.SIGHUP)
+        await_that("the reload", lambda: "configuration reloaded" in g.log())
+        self.assertEqual(self.client(g).send(sealed).frame()[1:], (1, OK))
 
     def test_signed_then_encrypted(self):
         key = self.add_signer(self.chip)

@@ -51,7 +51,7 @@ class MemoryTls:
 class Workers(RegistryTest):
     def setUp(self):
         super().setUp()
-        self.chip = Terminal(self.folder, "chip")
+        self.chip = Terminal("chip")
         self.add_vehicle()
         self.add_signer(self.chip)
 
