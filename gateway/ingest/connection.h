@@ -152,8 +152,12 @@ void connection_close(struct connection *c, enum connection_end end);
 void connection_finish(struct connection *c, enum connection_end end);
 /* What held it is over: goes on where it stopped. */
 void connection_resume(struct connection *c);
-/* Gives up the oldest TLS handshake that has waited for its peer for a second.  False: none. */
-bool connection_drop_handshake(struct loop *l);
+/*
+ * May one more be accepted?  When there are too many that have not logged in, or shaken hands, the
+ * oldest are dropped for it; but not before they had time to say something, since in a herd
+ * everybody is honest.
+ */
+bool connection_has_room(struct loop *l, bool tls);
 /* Closes those whose time is over.  Looks at the heads of the loop's lists only. */
 void connection_sweep(struct loop *l);
 

@@ -9,7 +9,10 @@
 
 #include "gateway/ingest/loop.h"
 
-enum { KEEPALIVE_S = 60, UNSENT_MS = 60000, DROP_AGE_MS = 1000, DROP_LOOKS = 64 };
+enum { KEEPALIVE_S = 60, UNSENT_MS = 60000, DROP_LOOKS = 64 };
+
+/* How long a peer may be silent when others wait: a few round trips of a bad mobile network. */
+enum { SILENT_MS = 500, SHAKING_MS = 1000 };
 
 static void set_peer(struct connection *c)
 {
@@ -99,32 +102,44 @@ static struct connection *connection_new(struct listener *listener)
 	return c;
 }
 
-/* The newcomer is the last of the list: he has not had his chance yet. */
-static void drop_strangers(struct loop *l)
+/* True when it was given up: it is old enough, and it is not we who keep it waiting. */
+static bool give_up(struct connection *c, uint64_t age_ms)
 {
-	const unsigned limit = (unsigned)l->config->limit_unauthenticated / l->server->loop_count;
-	struct list *head = &l->waiting[DEADLINE_LOGIN];
-	unsigned n = quota_early_drop(l->strangers, limit > 0 ? limit : 1, loop_random(l));
-
-	while (n-- > 0 && head->next != head->prev)
-		connection_close(list_entry(head->next, struct connection, wait), END_DROPPED);
+	if (c->put_off || c->wait_ms + age_ms > uv_now(&c->loop->uv))
+		return false;
+	connection_close(c, END_DROPPED);
+	return true;
 }
 
-bool connection_drop_handshake(struct loop *l)
+static bool drop_stranger(struct loop *l)
+{
+	struct list *oldest = l->waiting[DEADLINE_LOGIN].next;
+
+	return oldest != &l->waiting[DEADLINE_LOGIN] &&
+	       give_up(list_entry(oldest, struct connection, wait), SILENT_MS);
+}
+
+static bool drop_handshake(struct loop *l)
 {
 	struct list *at = l->shaking.next;
 
-	for (unsigned n = 0; n < DROP_LOOKS && at != &l->shaking; n++, at = at->next) {
-		struct connection *c = list_entry(at, struct connection, shaking);
-
-		if (c->wait_ms + DROP_AGE_MS > uv_now(&l->uv))
-			return false;
-		if (!c->put_off) {
-			connection_close(c, END_DROPPED);
+	for (unsigned n = 0; n < DROP_LOOKS && at != &l->shaking; n++, at = at->next)
+		if (give_up(list_entry(at, struct connection, shaking), SHAKING_MS))
 			return true;
-		}
-	}
 	return false;
+}
+
+bool connection_has_room(struct loop *l, bool tls)
+{
+	const unsigned share = (unsigned)l->config->limit_unauthenticated / l->server->loop_count;
+	const unsigned limit = share > 0 ? share : 1;
+
+	if (tls && l->handshakes >= (unsigned)l->config->limit_handshakes && !drop_handshake(l))
+		return false;
+	for (unsigned n = quota_early_drop(l->strangers, limit, loop_random(l)); n > 0; n--)
+		if (!drop_stranger(l))
+			return l->strangers < 2 * limit;
+	return true;
 }
 
 /* Cheapest checks first: who is shed costs an allocation and two system calls. */
@@ -164,7 +179,6 @@ void connection_accept(struct listener *listener)
 		connection_close(c, end);
 		return;
 	}
-	drop_strangers(l);
 	set_socket(c);
 	connection_read(c);
 }

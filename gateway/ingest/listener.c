@@ -81,14 +81,9 @@ static int socket_bind(const char *text, union address *ret_bound, struct error 
 	return fd;
 }
 
-/* Silent handshakes must not keep the others out until their deadline. */
 static bool has_room(const struct listener *l)
 {
-	if (l->accepted >= ACCEPTS_PER_TURN)
-		return false;
-	if (!l->tls || l->loop->handshakes < (unsigned)l->loop->config->limit_handshakes)
-		return true;
-	return connection_drop_handshake(l->loop);
+	return l->accepted < ACCEPTS_PER_TURN && connection_has_room(l->loop, l->tls);
 }
 
 static void accept_one(struct listener *l)

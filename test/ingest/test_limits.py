@@ -69,6 +69,33 @@ class Limits(GatewayTest):
         c = self.client(g).send(wire.login_p(self.now))
         self.assertEqual(c.frame()[1:], (1, OK))
 
+    def test_strangers_make_room_and_who_is_in_stays(self):
+        g = self.gateway(gateway={"loops": 1}, limit={"unauthenticated": 10},
+                         session={"login_s": 3600})
+        inside = [self.client(g).send(wire.login_p(self.now, vin=f"LTEST{i:012}")) for i in range(40)]
+        for c in inside:
+            self.assertEqual(c.frame()[1:], (1, OK))
+        strangers = [self.client(g) for _ in range(60)]
+        g.await_metric("unauthenticated_dropped_total", 40)
+        # The oldest went, and a newcomer that logs in is served among the silent ones.
+        for c in strangers[:40]:
+            self.assertIsNone(c.frame())
+        late = self.client(g).send(wire.login_p(self.now, vin="LTEST000000000099"))
+        self.assertEqual(late.frame()[1:], (1, OK))
+        for i, c in enumerate(inside):
+            report = wire.report_c(self.now, vin=f"LTEST{i:012}")
+            self.assertEqual(c.send(report).frame()[1:], (2, OK))
+        self.assertLessEqual(g.metrics()["connections_open"], 41 + 20)
+
+    def test_a_herd_that_logs_in_at_once_loses_nobody(self):
+        g = self.gateway(gateway={"loops": 1}, limit={"unauthenticated": 5})
+        for _ in range(10):  # as many as may be in without a login
+            self.client(g)
+        herd = [self.client(g).send(wire.login_p(self.now, vin=f"LTEST{i:012}")) for i in range(200)]
+        for c in herd:  # they waited in the kernel, and nobody took them for silent
+            self.assertEqual(c.frame()[1:], (1, OK))
+        self.assertLessEqual(g.metrics()["unauthenticated_dropped_total"], 10)
+
     def test_a_peer_that_does_not_read_is_not_read_any_more(self):
         g = self.gateway(limit={"connection_kib": 66, "vin_frames": 0}, session={"idle_s": 5})
         slow = Client.__new__(Client)
