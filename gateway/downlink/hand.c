@@ -55,12 +55,8 @@ struct hand *hand_new(void)
 	return h;
 }
 
-/* The mutex is held, or nobody else is left. */
-static void entry_free(struct hand *h, struct entry *e)
+static void entry_free(struct entry *e)
 {
-	if ((*e->at = e->next) != NULL)
-		e->next->at = e->at;
-	h->count--;
 	free(e->answer);
 	free(e);
 }
@@ -69,8 +65,10 @@ void hand_free(struct hand *h)
 {
 	if (h == NULL)
 		return;
-	while (h->entries != NULL)
-		entry_free(h, h->entries);
+	for (struct entry *e = h->entries, *next; e != NULL; e = next) {
+		next = e->next;
+		entry_free(e);
+	}
 	pthread_mutex_destroy(&h->mutex);
 	free(h);
 }
@@ -206,9 +204,14 @@ unsigned hand_written(struct hand *h, struct downlink_order *order,
 
 	pthread_mutex_lock(&h->mutex);
 	e->told = result->attempts;
-	if (!result->in_hand)
-		entry_free(h, e);
+	if (!result->in_hand) {
+		if ((*e->at = e->next) != NULL)
+			e->next->at = e->at;
+		h->count--;
+	}
 	pthread_mutex_unlock(&h->mutex);
+	if (!result->in_hand)
+		entry_free(e);
 	return sends;
 }
 

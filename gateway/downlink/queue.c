@@ -155,6 +155,12 @@ void queue_disconnect(struct queue *q)
 	q->conn = NULL;
 }
 
+static void ignore_notice(void *arg, const char *message)
+{
+	(void)arg;
+	(void)message;
+}
+
 int queue_connect(struct queue *q)
 {
 	static const char *const keys[] = { "dbname", "client_encoding",
@@ -172,6 +178,7 @@ int queue_connect(struct queue *q)
 		if ((state = PQconnectPoll(q->conn)) == PGRES_POLLING_FAILED)
 			return fail_connection(q);
 	}
+	PQsetNoticeProcessor(q->conn, ignore_notice, NULL); /* else libpq writes to stderr */
 	if (PQsetnonblocking(q->conn, 1) != 0)
 		return fail_connection(q);
 	return run_only(q, "LISTEN haulgate_command", NULL);

@@ -1,8 +1,9 @@
 """Commands from the queue to a terminal on a real socket, and back: docs/downlink.md."""
 import signal
+import subprocess
 import unittest
 
-from fixture import CONTROL, QUERY, SET, DownlinkTest, Refused, await_that, wire
+from fixture import CONTROL, QUERY, SET, DownlinkTest, Refused, Terminal, await_that, wire
 
 REFUSED = 2
 
@@ -331,6 +332,53 @@ class Queue(DownlinkTest):
         t = self.terminal(g)
         self.assertIn("may have been obeyed", self.await_state(ident, "silent")["message"])
         self.assertTrue(t.silent(0.2))
+
+    def psql(self, *statements):
+        """A session that stays; the last statement selects something."""
+        p = subprocess.Popen(["psql", "-XAtq", self.conninfo("postgres")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: (p.stdin.close(), p.stdout.close(), p.wait()))
+        print(*statements, sep=";", end=";\n", file=p.stdin, flush=True)
+        self.assertNotEqual(p.stdout.readline(), "")
+        return p
+
+    def test_what_may_have_been_sent_counts_as_sent(self):
+        """Killed between the frame and the row: a reset is not risked again."""
+        self.sql("""CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NEW; END $$;
+                    CREATE TRIGGER stall BEFORE UPDATE ON command FOR EACH ROW WHEN (NEW.state = 'sent') EXECUTE FUNCTION stall()""")
+        self.addCleanup(lambda: self.sql("DROP FUNCTION IF EXISTS stall() CASCADE"))
+        lock = self.psql("SELECT pg_advisory_lock(42)", "SELECT 1")
+        g = self.start(downlink={"attempts": 3})
+        t = self.terminal(g)
+        reset = self.order("control", {"action": "reset"})
+        t.told()
+        await_that("its row to be waited for", lambda: self.sql(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == "1")
+        g.kill()
+        self.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        print("SELECT pg_advisory_unlock(42);", file=lock.stdin, flush=True)
+        self.assertEqual(self.look(reset)["attempts"], 0)
+        g.start()
+        self.assertEqual(self.await_state(reset, "queued")["attempts"], 1)
+        t = self.terminal(g)
+        self.assertIn("may have been obeyed", self.await_state(reset, "silent")["message"])
+        self.assertTrue(t.silent(0.2))
+
+    def test_a_command_waits_for_the_answer_to_the_login(self):
+        """It may take long where an answer means stored."""
+        g = self.start(store={"ack": "store"})
+        await_that("the registry", lambda: "registry loaded" in g.log())
+        ident = self.order("query", ["heartbeat_s"])
+        lock = self.psql("BEGIN", "LOCK TABLE ingest_position", "SELECT 1")
+        t = Terminal(g, self.vin)
+        self.clients.append(t)
+        t.send(wire.login_p(self.now, vin=self.vin))
+        await_that("the order to be taken", lambda: self.sql(f"SELECT taken_at IS NOT NULL FROM command WHERE id = {ident}") == "t")
+        self.assertTrue(t.silent(0.6))
+        print("COMMIT;", file=lock.stdin, flush=True)
+        self.assertEqual(t.frame()[1:], (1, wire.SUCCESS))
+        _, at, _ = t.told()
+        t.answer(QUERY, at + b"\0")
+        self.await_state(ident, "answered")
 
     def test_a_gateway_that_stops_gives_back(self):
         g = self.start()
