@@ -41,10 +41,13 @@ class Downlink(DownlinkTest):
     def test_one_at_a_time_in_their_order(self):
         t = self.terminal(self.start())
         idents = [self.order("set", {"heartbeat_s": n}) for n in (1, 2, 3)]
+        last = b""
         for n, ident in zip((1, 2, 3), idents):
             command, at, unit = t.told()
+            self.assertGreater(at, last)  # no two of a session say the same time
+            last = at
             self.assertEqual((command, unit), (SET, bytes([1, 9, n])))
-            self.assertTrue(t.silent(0.3))
+            self.assertTrue(t.silent(0.2))
             t.answer(SET, at)
             self.await_state(ident, "answered")
 
@@ -341,21 +344,49 @@ class Queue(DownlinkTest):
         self.assertNotEqual(p.stdout.readline(), "")
         return p
 
-    def test_what_may_have_been_sent_counts_as_sent(self):
-        """Killed between the frame and the row: a reset is not risked again."""
-        self.sql("""CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NEW; END $$;
-                    CREATE TRIGGER stall BEFORE UPDATE ON command FOR EACH ROW WHEN (NEW.state = 'sent') EXECUTE FUNCTION stall()""")
+    def stall(self, state):
+        """From now on the update of a row to that state waits; returns what ends the stall, and its connection."""
+        self.sql(f"""CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS
+                     $$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NEW; END $$;
+                     CREATE TRIGGER stall BEFORE UPDATE ON command FOR EACH ROW WHEN (NEW.state = '{state}') EXECUTE FUNCTION stall()""")
         self.addCleanup(lambda: self.sql("DROP FUNCTION IF EXISTS stall() CASCADE"))
         lock = self.psql("SELECT pg_advisory_lock(42)", "SELECT 1")
+        waits = "FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+        def end():
+            await_that("a row to be waited for", lambda: self.sql(f"SELECT count(*) {waits}") == "1")
+            self.sql(f"SELECT pg_terminate_backend(pid) {waits}")
+            print("SELECT pg_advisory_unlock(42);", file=lock.stdin, flush=True)
+        return end
+
+    def test_a_result_whose_statement_dies_is_written_again(self):
+        t = self.terminal(self.start())
+        ident = self.order("query", ["heartbeat_s"])
+        _, at, _ = t.told()
+        self.await_state(ident, "sent")
+        end = self.stall("answered")
+        t.answer(QUERY, at + bytes([1, 9, 60]))
+        end()
+        self.assertEqual(self.await_state(ident, "answered")["answered"]["parameters"], {"heartbeat_s": 60})
+
+    def test_gateways_are_told_what_waits(self):
+        """Not only by looking every 15 s."""
+        ident = self.order("query", ["heartbeat_s"])
+        p = self.psql("LISTEN haulgate_command", "SELECT 1")
+        for change, told in (("taken_at = now(), gateway_id = 9", 0), ("state = 'sent'", 0), ("state = 'queued', taken_at = NULL", 1)):
+            print(f"UPDATE command SET {change} WHERE id = {ident}; SELECT 'end';", file=p.stdin, flush=True)
+            said = "".join(iter(p.stdout.readline, "end\n"))
+            self.assertEqual(said.count(f'"haulgate_command" with payload "{self.vin}"'), told, said)
+
+    def test_what_may_have_been_sent_counts_as_sent(self):
+        """Killed between the frame and the row: a reset is not risked again."""
+        end = self.stall("sent")
         g = self.start(downlink={"attempts": 3})
         t = self.terminal(g)
         reset = self.order("control", {"action": "reset"})
         t.told()
-        await_that("its row to be waited for", lambda: self.sql(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == "1")
         g.kill()
-        self.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-        print("SELECT pg_advisory_unlock(42);", file=lock.stdin, flush=True)
+        end()
         self.assertEqual(self.look(reset)["attempts"], 0)
         g.start()
         self.assertEqual(self.await_state(reset, "queued")["attempts"], 1)

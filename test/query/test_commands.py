@@ -125,11 +125,12 @@ class Commands(ServiceTest):
             self.assertEqual((status, headers["Allow"]), (405, allowed))
 
     def test_only_an_order_may_write(self):
-        self.database.psql("""CREATE OR REPLACE FUNCTION api.rules() RETURNS json LANGUAGE plpgsql SECURITY DEFINER AS
+        self.database.psql("""CREATE OR REPLACE FUNCTION api.finding(p_id text) RETURNS json LANGUAGE plpgsql SECURITY DEFINER AS
             $$ BEGIN INSERT INTO public.audit_log (actor, action) VALUES ('a', 'written by a read'); RETURN '{}'; END $$""")
         for _ in range(3):
             self.assertEqual(self.ask("POST", PATH, ORDER)[0], 201)
-            status, answer, _ = self.ask("GET", "/api/v1/rules")
+            # of the same statement_timeout, so that nothing else is set between the two
+            status, answer, _ = self.ask("GET", f"/api/v1/findings/{VIN}.20261116.rule.1")
             self.assertEqual(status, 500)
             self.assertIn("SQLSTATE 25006", answer["detail"])
         self.assertEqual(self.database.psql("SELECT count(*) FROM audit_log WHERE action = 'written by a read'"), "0")
