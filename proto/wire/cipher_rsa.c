@@ -33,7 +33,7 @@ enum cipher_result cipher_rsa_open(const struct cipher_key *k, const uint8_t *in
 	EVP_PKEY_CTX *ctx;
 	size_t used = 0;
 
-	if (size == 0 || size % block != 0)
+	if (size == 0 || size % block != 0 || size / block > CIPHER_RSA_BLOCKS_MAX)
 		return CIPHER_BAD_SIZE;
 	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->pair, NULL);
 	if (ctx == NULL || EVP_PKEY_decrypt_init(ctx) != 1 || !set_padding(ctx, k->mode))
@@ -62,7 +62,7 @@ enum cipher_result cipher_rsa_seal(const struct cipher_key *k, const uint8_t *in
 	enum cipher_result result = CIPHER_FAULT;
 	EVP_PKEY_CTX *ctx;
 
-	if (blocks * block > max)
+	if (blocks * block > max || blocks > CIPHER_RSA_BLOCKS_MAX)
 		return CIPHER_NO_ROOM;
 	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->pair, NULL);
 	if (ctx == NULL || EVP_PKEY_encrypt_init(ctx) != 1 || !set_padding(ctx, k->mode))

@@ -255,6 +255,25 @@ static void test_sizes(void **state)
 	}
 }
 
+/* A terminal that sends random bytes must not buy a second of a worker with one frame. */
+static void test_rows_of_rsa_are_bounded(void **state)
+{
+	enum { BLOCK = 128, PART = BLOCK - 11, MOST = CIPHER_RSA_BLOCKS_MAX };
+	static uint8_t text[MOST * PART + 1], row[(MOST + 1) * BLOCK], back[sizeof(row)];
+	struct cipher_key *k = cipher_key_pair(rsa_pair, CIPHER_MODE_RSA_PKCS1);
+	size_t size = 0, n = 0;
+
+	(void)state;
+	assert_int_equal(cipher_seal(k, text, sizeof(text) - 1, row, sizeof(row), &size),
+			 CIPHER_OPENED);
+	assert_int_equal(cipher_open(k, row, size, back, &n), CIPHER_OPENED);
+	assert_int_equal(n, sizeof(text) - 1);
+	assert_int_equal(cipher_seal(k, text, sizeof(text), row, sizeof(row), &size),
+			 CIPHER_NO_ROOM);
+	assert_int_equal(cipher_open(k, row, sizeof(row), back, &n), CIPHER_BAD_SIZE);
+	cipher_key_free(k);
+}
+
 static void test_keys_that_are_none(void **state)
 {
 	EVP_PKEY *small = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)768);
@@ -326,9 +345,13 @@ static void test_tables(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tables),	    cmocka_unit_test(test_round_trips),
-		cmocka_unit_test(test_wrong_key),   cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_sm2_layouts), cmocka_unit_test(test_keys_that_are_none),
+		cmocka_unit_test(test_rows_of_rsa_are_bounded),
+		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_round_trips),
+		cmocka_unit_test(test_wrong_key),
+		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_sm2_layouts),
+		cmocka_unit_test(test_keys_that_are_none),
 		cmocka_unit_test(test_sizes),
 	};
 
