@@ -43,6 +43,8 @@ struct load {
 	double seconds;
 	double rate; /* requests a second; 0: as fast as answers come */
 	long pid;
+	const char *frames; /* file of the prepared protocol */
+	struct frames_file *prepared;
 	int epoll;
 	struct connection *c;
 	uint64_t opened, answered, sent;
@@ -185,6 +187,7 @@ static void open_connection(struct load *l, unsigned number)
 	uint8_t buf[LOAD_REQUEST_MAX];
 
 	c->peer.number = number;
+	c->peer.prepared = l->prepared;
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&l->address, sizeof(l->address)) != 0) {
 		fprintf(stderr, "bench-load: connection %u: %s\n", number, strerror(errno));
@@ -236,20 +239,37 @@ static void run(struct load *l)
 	       l->latencies > 0 ? l->latency_us[l->latencies * 99 / 100] : 0);
 }
 
+static const struct load_protocol *find_protocol(const char *name)
+{
+	static const struct load_protocol *const all[] = { &load_frames, &load_mqtt,
+							   &load_prepared };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (strcmp(all[i]->name, name) == 0)
+			return all[i];
+	fprintf(stderr, "bench-load: no protocol '%s'\n", name);
+	exit(2);
+}
+
 static void parse(struct load *l, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "protocol", 1, NULL, 'p' },	 { "port", 1, NULL, 'P' },
-		{ "connections", 1, NULL, 'c' }, { "in-flight", 1, NULL, 'k' },
-		{ "rate", 1, NULL, 'r' },	 { "seconds", 1, NULL, 's' },
-		{ "pid", 1, NULL, 'i' },	 { NULL, 0, NULL, 0 },
+		{ "protocol", 1, NULL, 'p' },
+		{ "port", 1, NULL, 'P' },
+		{ "connections", 1, NULL, 'c' },
+		{ "in-flight", 1, NULL, 'k' },
+		{ "rate", 1, NULL, 'r' },
+		{ "seconds", 1, NULL, 's' },
+		{ "pid", 1, NULL, 'i' },
+		{ "frames", 1, NULL, 'f' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'p':
-			l->protocol = strcmp(optarg, "mqtt") == 0 ? &load_mqtt : &load_frames;
+			l->protocol = find_protocol(optarg);
 			break;
 		case 'P':
 			l->address.sin_port = htons((uint16_t)strtoul(optarg, NULL, 10));
@@ -266,13 +286,16 @@ static void parse(struct load *l, int argc, char **argv)
 		case 'r':
 			l->rate = strtod(optarg, NULL);
 			break;
+		case 'f':
+			l->frames = optarg;
+			break;
 		case 'i':
 			l->pid = strtol(optarg, NULL, 10);
 			break;
 		default:
 			fprintf(stderr,
 				"usage: haulgate-bench-load --port P --pid PID [--protocol "
-				"frames|mqtt] "
+				"frames|mqtt|prepared --frames FILE] "
 				"[--connections N] [--in-flight K | --rate R] [--seconds S]\n");
 			exit(2);
 		}
@@ -295,6 +318,12 @@ int main(int argc, char **argv)
 			IN_FLIGHT_MAX);
 		return 2;
 	}
+	if ((l.protocol == &load_prepared) != (l.frames != NULL)) {
+		fprintf(stderr, "bench-load: --frames FILE belongs to --protocol prepared\n");
+		return 2;
+	}
+	if (l.frames != NULL)
+		l.prepared = frames_file_read(l.frames, l.connections);
 	l.epoll = epoll_create1(EPOLL_CLOEXEC);
 	l.c = calloc(l.connections, sizeof(*l.c));
 	l.latency_us = malloc(LATENCIES_MAX * sizeof(*l.latency_us));
@@ -302,5 +331,6 @@ int main(int argc, char **argv)
 	run(&l);
 	free(l.c);
 	free(l.latency_us);
+	frames_file_free(l.prepared);
 	return 0;
 }

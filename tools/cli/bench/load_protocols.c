@@ -6,14 +6,10 @@
 
 #include "proto/wire/frame.h"
 #include "proto/wire/info.h"
-#include "proto/wire/unit.h"
 
-enum { SAMPLES = 10 };
+const int64_t load_start = 1767225600; /* 2026-01-01T00:00:00Z */
 
-/* A fixed day of the past: no clock here, and every run sends the same bytes. */
-static const int64_t load_start = 1767225600; /* 2026-01-01T00:00:00Z */
-
-static void peer_vin(const struct load_peer *peer, char vin[VIN_SIZE + 1])
+void load_vin(const struct load_peer *peer, char vin[VIN_SIZE + 1])
 {
 	snprintf(vin, VIN_SIZE + 1, "LBENCH%011u", peer->number);
 }
@@ -31,7 +27,7 @@ static size_t peer_frame(const struct load_peer *peer, uint8_t command, const ui
 			   .unit = unit,
 			   .unit_size = unit_size };
 
-	peer_vin(peer, f.vin);
+	load_vin(peer, f.vin);
 	return frame_encode(&f, buf, size);
 }
 
@@ -43,8 +39,7 @@ static size_t frames_open(const struct load_peer *peer, uint8_t *buf, size_t siz
 	return peer_frame(peer, COMMAND_LOGIN, unit, n, buf, size);
 }
 
-/* A truck at cruise whose values move a little from second to second, as real ones do. */
-static void sample_body(uint32_t t, uint8_t body[STREAM_SIZE])
+void load_sample(uint32_t t, uint8_t body[STREAM_SIZE])
 {
 	const double value[STREAM_FIELD_COUNT] = {
 		[STREAM_speed_kmh] = 62 + t % 7,
@@ -75,12 +70,12 @@ static size_t frames_request(struct load_peer *peer, uint8_t *buf, size_t size)
 {
 	uint8_t unit[LOAD_REQUEST_MAX], body[STREAM_SIZE];
 	struct unit_writer w;
-	const uint32_t first = peer->requests++ * SAMPLES;
+	const uint32_t first = peer->requests++ * LOAD_SAMPLES;
 	const uint16_t serial = (uint16_t)(peer->requests % 65531 + 1);
 
-	unit_start(&w, LAYOUT_C, load_start + first + SAMPLES, serial, unit, sizeof(unit));
-	for (uint32_t i = 0; i < SAMPLES; i++) {
-		sample_body(peer->number + first + i, body);
+	unit_start(&w, LAYOUT_C, load_start + first + LOAD_SAMPLES, serial, unit, sizeof(unit));
+	for (uint32_t i = 0; i < LOAD_SAMPLES; i++) {
+		load_sample(peer->number + first + i, body);
 		unit_block(&w, INFO_STREAM, load_start + first + i, serial, body, sizeof(body));
 	}
 	assert(!w.failed);
