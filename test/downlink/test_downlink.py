@@ -345,7 +345,7 @@ class Queue(DownlinkTest):
         return p
 
     def stall(self, state):
-        """From now on the update of a row to that state waits; returns what ends the stall, and its connection."""
+        """From now on the update of a row to that state waits; returns what awaits and ends that, with the connection."""
         self.sql(f"""CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS
                      $$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NEW; END $$;
                      CREATE TRIGGER stall BEFORE UPDATE ON command FOR EACH ROW WHEN (NEW.state = '{state}') EXECUTE FUNCTION stall()""")
@@ -353,8 +353,9 @@ class Queue(DownlinkTest):
         lock = self.psql("SELECT pg_advisory_lock(42)", "SELECT 1")
         waits = "FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
-        def end():
+        def end(meanwhile=lambda: None):
             await_that("a row to be waited for", lambda: self.sql(f"SELECT count(*) {waits}") == "1")
+            meanwhile()
             self.sql(f"SELECT pg_terminate_backend(pid) {waits}")
             print("SELECT pg_advisory_unlock(42);", file=lock.stdin, flush=True)
         return end
@@ -385,8 +386,7 @@ class Queue(DownlinkTest):
         t = self.terminal(g)
         reset = self.order("control", {"action": "reset"})
         t.told()
-        g.kill()
-        end()
+        end(meanwhile=g.kill)
         self.assertEqual(self.look(reset)["attempts"], 0)
         g.start()
         self.assertEqual(self.await_state(reset, "queued")["attempts"], 1)
