@@ -58,11 +58,12 @@ static void carry(const struct cargo *c, const struct parcel *p, struct sample *
 		  size_t *got_count)
 {
 	uint8_t buf[PARCEL_FRAME_MAX];
+	static const struct trust plain = { .cipher = NULL };
 	static struct report report;
 	struct frame f;
 	size_t used;
-	const size_t size = parcel_frame(p, &c->truck, NULL, COMMAND_SUPPLEMENT, START + 1000, buf,
-					 sizeof(buf));
+	const size_t size = parcel_frame(p, &c->truck, &plain, COMMAND_SUPPLEMENT, START + 1000,
+					 buf, sizeof(buf));
 
 	assert_int_equal(frame_scan(buf, size, FRAME_UNIT_MAX, &f, &used), SCAN_FRAME);
 	assert_int_equal(used, size);

@@ -1,4 +1,5 @@
 """Terminals that prove who they are: the simulator against a real gateway and its store, compared value by value."""
+import csv
 import json
 import os
 import subprocess
@@ -32,7 +33,7 @@ class FleetTest(RegistryTest):
 
     def drive(self, *arguments, **more):
         """The report, of a drive that is verified."""
-        self.simulate("--seconds", "4", "--drive", "0.4", "--violators", "0", "--verify", *arguments, **more)
+        self.simulate("--seconds", "4", "--drive", "0.4", "--violators", "0", "--verify", "--verify-wait", "10", "--end-wait", "30", *arguments, **more)
         with open(os.path.join(self.folder, "fleet.json"), encoding="utf-8") as f:
             return json.load(f)
 
@@ -62,6 +63,50 @@ class Signed(FleetTest):
     def test_required_signatures(self):
         self.begin(session={"signature": "required"})
         self.drive("--trucks", "4", "--protocol", "hj1239", "--signed-share", "1")
+
+
+class Encrypted(FleetTest):
+    def opened(self, g, report):
+        """What was encrypted was opened; nothing else was."""
+        self.assertGreater(report["totals"]["encrypted_frames"], 0)
+        self.assertGreater(g.metrics()["units_opened_total"], 0)
+        return {t["encryption"] for t in report["trucks"]}
+
+    def test_to_the_gateways_pairs_signed_or_not(self):
+        self.keys("init")
+        g = self.begin()
+        report = self.drive("--trucks", "14", "--encrypted", "sm2,rsa", "--encrypted-share", "0.7", "--signed-share", "0.5",
+                            "--gateway-keys", self.keys_dir)
+        self.assertEqual(self.opened(g, report), {"none", "sm2", "rsa"})
+
+    def test_with_keys_of_the_trucks(self):
+        """Keys made by tools/keys for the VINs of a list."""
+        self.keys("init")
+        folder = os.path.join(self.folder, "trucks")
+        os.mkdir(folder, 0o700)
+        fleet = ("--trucks", "6", "--protocol", "hj1239", "--encrypted", "sm4,aes128", "--encrypted-share", "1",
+                 "--signed-share", "0.5", "--keys", folder)
+        listed = self.simulate("--seconds", "4", "--drive", "0.4", "--violators", "0", *fleet, "--print-vins",
+                               "--tcp", "127.0.0.1:1")
+        for row in csv.DictReader(listed.splitlines()):
+            self.add_vehicle(row["vin"])
+            for algorithm, ending in (row["signs"], "pem"), (row["encryption"], "key"):
+                if algorithm:
+                    self.keys("create", "terminal", row["vin"], "--algorithm", algorithm, "--out",
+                              os.path.join(folder, f"{row['vin']}.{ending}"))
+        g = self.begin(session={"unknown_vehicle": "reject", "signature": "optional"})
+        report = self.drive(*fleet)
+        self.assertEqual(self.opened(g, report), {"sm4", "aes128"})
+        self.assertEqual(report["totals"]["activations"], 0)
+        self.assertGreater(g.metrics()["signatures_valid_total"], 0)
+
+    def test_keys_that_are_not_there_are_named(self):
+        self.begin()
+        for algorithm, missing in ("rsa", "--gateway-keys"), ("sm4", "--keys"), ("p256", "by comma"):
+            done = subprocess.run([FLEETSIM, "--state", self.folder, "--encrypted", algorithm, "--encrypted-share", "1"],
+                                  capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(missing, done.stderr)
 
 
 if __name__ == "__main__":

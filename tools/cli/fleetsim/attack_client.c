@@ -167,9 +167,10 @@ size_t victim_login(const struct victim *v, uint8_t *buf, size_t max)
 	return truck_frame(&v->plan, COMMAND_LOGIN, n, buf, max);
 }
 
-size_t victim_report(struct victim *v, const struct chip *chip, const char *vin, int64_t age_s,
+size_t victim_report(struct victim *v, struct chip *chip, const char *vin, int64_t age_s,
 		     uint8_t *buf, size_t max)
 {
+	const struct trust trust = { .chip = chip };
 	struct truck_plan sender = v->plan;
 	struct parcel *p = parcel_new(1);
 	struct moment m;
@@ -181,7 +182,7 @@ size_t victim_report(struct victim *v, const struct chip *chip, const char *vin,
 		if (m.count > 0)
 			parcel_add(p, &m);
 	const size_t n = p->seconds == 0 ? 0
-					 : parcel_frame(p, &sender, chip, COMMAND_REALTIME,
+					 : parcel_frame(p, &sender, &trust, COMMAND_REALTIME,
 							wall() - age_s, buf, max);
 	parcel_free(p);
 	return n;

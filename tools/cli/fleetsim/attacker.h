@@ -66,7 +66,7 @@ bool victim_init(struct victim *v, const struct attack *a, unsigned index);
 void victim_release(struct victim *v);
 size_t victim_login(const struct victim *v, uint8_t *buf, size_t max);
 /* The next ten seconds as a report of vin, sent age_s ago. chip NULL: unsigned. */
-size_t victim_report(struct victim *v, const struct chip *chip, const char *vin, int64_t age_s,
+size_t victim_report(struct victim *v, struct chip *chip, const char *vin, int64_t age_s,
 		     uint8_t *buf, size_t max);
 size_t victim_activation(const struct victim *v, const struct chip *chip, uint8_t *buf, size_t max);
 /* Turns over one bit of the unit in frame and makes the checksum right. */

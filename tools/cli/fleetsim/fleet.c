@@ -245,6 +245,10 @@ static int start(struct fleet *f, struct error *err)
 		rc = make_tls(f, err);
 	if (rc != 0)
 		goto out;
+	f->shared.keys = f->settings->keys;
+	rc = trust_gateway_load(f->settings->gateway_keys, plan, &f->shared.gateway, err);
+	if (rc != 0)
+		goto out;
 	plan_kinds(plan, kinds);
 	for (unsigned i = 0; i < plan->trucks && rc == 0; i++)
 		rc = terminal_init(&f->terminals[i], &f->shared, i, kinds[i], err);
@@ -311,6 +315,7 @@ void fleet_free(struct fleet *f)
 	uv_run(&f->loop, UV_RUN_NOWAIT);
 	uv_loop_close(&f->loop);
 	SSL_CTX_free(f->shared.tls_context);
+	trust_gateway_free(&f->shared.gateway);
 	free(f->terminals);
 	free(f);
 }

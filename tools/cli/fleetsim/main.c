@@ -52,6 +52,20 @@ out:
 	return result;
 }
 
+/* For a batch of tools/keys and tools/registry. */
+static int print_vins(const struct fleet_plan *plan)
+{
+	struct truck_plan truck;
+
+	printf("vin,dialect,signs,encryption\n");
+	for (unsigned i = 0; i < plan->trucks; i++) {
+		plan_truck(plan, i, KIND_clean, &truck);
+		printf("%s,%s,%s,%s\n", truck.vin, truck.dialect->name, truck.signs ? "sm2" : "",
+		       truck.cipher != ALGORITHM_NONE ? algorithm_text(truck.cipher) : "");
+	}
+	return EXIT_FINE;
+}
+
 /* Trucks that no other run has: their keys and seconds are told to nobody else. */
 static int attack(const struct options *o, const struct settings *s, struct error *err)
 {
@@ -93,6 +107,8 @@ int main(int argc, char **argv)
 		return replay_file(options.frames, settings.fleet.tcp, options.login, &err) == 0
 			       ? EXIT_FINE
 			       : complain(&err);
+	if (options.print_vins)
+		return print_vins(&settings.fleet.plan);
 	if (options.has_attack)
 		return attack(&options, &settings, &err) == 0 ? EXIT_FINE : complain(&err);
 	return drive(&options, &settings);

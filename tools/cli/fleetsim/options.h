@@ -28,6 +28,14 @@
 	X(dialect, TEXT, NULL, "LIST", "only these dialects, by comma; names below")               \
 	X(signed_share, NUMBER, "0", "SHARE",                                                      \
 	  "HJ 1239 trucks that sign their units and activate their chip first, 0 to 1")            \
+	X(encrypted, TEXT, NULL, "LIST",                                                           \
+	  "trucks encrypt, in turn with sm2, rsa (--gateway-keys), sm4, aes128 (--keys)")          \
+	X(encrypted_share, NUMBER, "0.3", "SHARE", "of the trucks, 0 to 1, with --encrypted")      \
+	X(keys, TEXT, NULL, "DIR",                                                                 \
+	  "the trucks' keys as tools/keys writes them: VIN.pem signs, VIN.key encrypts (default: " \
+	  "derived from the seed, and activated)")                                                 \
+	X(print_vins, FLAG, NULL, NULL,                                                            \
+	  "only say which trucks the fleet has, and what keys they need, as CSV")                  \
 	X(seed, COUNT, "1", "N", "the same seed gives the same fleet, second for second")          \
 	X(drive, NUMBER, NULL, "HOURS",                                                            \
 	  "simulated length (default 6, less where --rate does not allow it)")                     \

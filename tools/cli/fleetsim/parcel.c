@@ -122,8 +122,8 @@ struct parcel *parcel_split(struct parcel *p)
 	return parcel_trim(second);
 }
 
-size_t truck_frame(const struct truck_plan *truck, uint8_t command, size_t unit_size, uint8_t *buf,
-		   size_t size)
+static size_t write_frame(const struct truck_plan *truck, uint8_t command, uint8_t encryption,
+			  size_t unit_size, uint8_t *buf, size_t size)
 {
 	const struct dialect *d = truck->dialect;
 	struct frame f = {
@@ -133,7 +133,7 @@ size_t truck_frame(const struct truck_plan *truck, uint8_t command, size_t unit_
 		.command = command,
 		.answer = ANSWER_COMMAND,
 		.software_version = d->version,
-		.encryption = 1,
+		.encryption = encryption,
 		.unit = buf + FRAME_HEAD_SIZE,
 		.unit_size = unit_size,
 	};
@@ -144,8 +144,15 @@ size_t truck_frame(const struct truck_plan *truck, uint8_t command, size_t unit_
 	return n;
 }
 
-size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck, const struct chip *chip,
-		    uint8_t command, int64_t sent_at, uint8_t *buf, size_t size)
+size_t truck_frame(const struct truck_plan *truck, uint8_t command, size_t unit_size, uint8_t *buf,
+		   size_t size)
+{
+	return write_frame(truck, command, 1, unit_size, buf, size);
+}
+
+size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck,
+		    const struct trust *trust, uint8_t command, int64_t sent_at, uint8_t *buf,
+		    size_t size)
 {
 	const enum layout layout = truck->dialect->layout;
 	struct unit_writer w;
@@ -156,8 +163,7 @@ size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck, cons
 		   buf + FRAME_HEAD_SIZE, size - FRAME_HEAD_SIZE - 1);
 	for (size_t at = 0; next_sample(p, &at, &s);)
 		unit_block(&w, s.type, s.at, p->serial, s.body, s.size);
-	if (chip != NULL)
-		chip_sign(chip, &w);
+	const uint8_t encryption = trust_protect(trust, truck->dialect->protocol, &w);
 	assert(!w.failed);
-	return truck_frame(truck, command, w.size, buf, size);
+	return write_frame(truck, command, encryption, w.size, buf, size);
 }

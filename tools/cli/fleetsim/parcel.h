@@ -10,10 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tools/cli/fleetsim/chip.h"
-#include "tools/cli/fleetsim/source.h"
+#include "tools/cli/fleetsim/trust.h"
 
-enum { PARCEL_SECONDS_MAX = 2 * FRAME_SECONDS, PARCEL_SIZE_MAX = 1536, PARCEL_FRAME_MAX = 2048 };
+enum { PARCEL_SECONDS_MAX = 2 * FRAME_SECONDS, PARCEL_SIZE_MAX = 1536, PARCEL_FRAME_MAX = 4096 };
 
 struct parcel {
 	struct parcel *next;
@@ -48,11 +47,12 @@ struct parcel *parcel_merge(const struct parcel *a, const struct parcel *b);
 struct parcel *parcel_split(struct parcel *p);
 
 /*
- * Writes the frame.  sent_at: the time of sending, which layout C wants.  chip: signs it; may be
- * NULL.  Returns its size.
+ * Writes the frame.  sent_at: the time of sending, which layout C wants.  trust: signs and
+ * seals it.  Returns its size.
  */
-size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck, const struct chip *chip,
-		    uint8_t command, int64_t sent_at, uint8_t *buf, size_t size);
+size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck,
+		    const struct trust *trust, uint8_t command, int64_t sent_at, uint8_t *buf,
+		    size_t size);
 
 /* A frame of the truck around the unit of unit_size bytes that stands at buf + FRAME_HEAD_SIZE. */
 size_t truck_frame(const struct truck_plan *truck, uint8_t command, size_t unit_size, uint8_t *buf,

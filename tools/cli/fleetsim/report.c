@@ -30,12 +30,13 @@ static json_t *truck_json(const struct terminal *t)
 
 	snprintf(hash, sizeof(hash), "%016" PRIx64, t->hash);
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:b, s:b, s:i, s:I, s:I, s:I, s:I, s:s, s:I}", "vin",
+		"{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:i, s:I, s:I, s:I, s:I, s:s, s:I}", "vin",
 		t->plan.vin, "kind", kind_name(t->plan.kind), "dialect", t->plan.dialect->name,
 		"protocol", protocol_name(t->plan.dialect->protocol), "tls", t->plan.tls, "signs",
-		t->plan.signs, "route", t->plan.route->id, "seconds", (json_int_t)t->seconds,
-		"blocks", (json_int_t)t->blocks, "first", (json_int_t)t->first, "last",
-		(json_int_t)t->last, "hash", hash, "owed", (json_int_t)outbox_owed(&t->outbox));
+		t->plan.signs, "encryption", algorithm_text(t->plan.cipher), "route",
+		t->plan.route->id, "seconds", (json_int_t)t->seconds, "blocks",
+		(json_int_t)t->blocks, "first", (json_int_t)t->first, "last", (json_int_t)t->last,
+		"hash", hash, "owed", (json_int_t)outbox_owed(&t->outbox));
 }
 
 int fleet_report(const struct fleet *f, const char *path, struct error *err)

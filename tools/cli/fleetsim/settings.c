@@ -187,9 +187,11 @@ int settings_make(const struct options *o, struct settings *ret, struct error *e
 	memset(ret, 0, sizeof(*ret));
 	if (o->trucks < 1 || o->trucks > 100000)
 		return error_set(err, ERROR_USAGE, "--trucks: 1 to 100000 is wanted");
-	if (o->tls_share > 1 || o->clock_faults > 1 || o->signed_share > 1)
+	if (o->tls_share > 1 || o->clock_faults > 1 || o->signed_share > 1 ||
+	    o->encrypted_share > 1)
 		return error_set(err, ERROR_USAGE,
-				 "--tls-share, --clock-faults, --signed: 0 to 1 is wanted");
+				 "--tls-share, --clock-faults, --signed-share, --encrypted-share: "
+				 "0 to 1 is wanted");
 	if (o->window > WINDOW_MAX)
 		return error_set(err, ERROR_USAGE, "--window: at most %d", WINDOW_MAX);
 	plan->seed = o->seed;
@@ -197,6 +199,9 @@ int settings_make(const struct options *o, struct settings *ret, struct error *e
 	plan->tls_share = o->tls_share;
 	plan->clock_faults = o->clock_faults;
 	plan->signed_share = o->signed_share;
+	plan->encrypted_share = o->has_encrypted ? o->encrypted_share : 0;
+	s->keys = o->keys;
+	s->gateway_keys = o->gateway_keys;
 	plan->dead_zones = !o->no_dead_zones;
 	plan->routes = &ret->routes;
 	s->cuts = !o->no_cuts;
@@ -205,6 +210,8 @@ int settings_make(const struct options *o, struct settings *ret, struct error *e
 	s->end_wait_s = (int)o->end_wait;
 	rc = dialect_set_parse(o->protocol, o->has_dialect ? o->dialect : NULL, &plan->dialects,
 			       err);
+	if (rc == 0 && o->has_encrypted)
+		rc = trust_parse(o->encrypted, plan, err);
 	if (rc == 0)
 		rc = parse_violators(o->violators, plan, err);
 	if (rc == 0)

@@ -87,6 +87,18 @@ static void make_vin(uint64_t fleet, unsigned index, struct prng *chance, char v
 	vin[8] = vin_check(vin);
 }
 
+/*
+ * "##" with HJ 1239 inside: whose table the encryption byte is of, a gateway knows only when the
+ * registry has a key of the vehicle.
+ */
+static bool can_encrypt(const struct dialect *d, enum algorithm algorithm)
+{
+	const bool own_key = algorithm == ALGORITHM_SM4 || algorithm == ALGORITHM_AES128;
+
+	return encryption_byte(d->protocol, algorithm) != 0 &&
+	       (own_key || d->protocol == PROTOCOL_GB17691 || d->start == 0x7E);
+}
+
 void plan_truck(const struct fleet_plan *plan, unsigned index, enum kind kind,
 		struct truck_plan *ret)
 {
@@ -113,6 +125,10 @@ void plan_truck(const struct fleet_plan *plan, unsigned index, enum kind kind,
 	/* Drawn apart: who signs reports the same seconds as without. */
 	prng_init(&chance, ret->seed, CHANCE_TRUST);
 	ret->signs = prng_unit(&chance) < plan->signed_share && ret->dialect->layout == LAYOUT_C;
+	if (prng_unit(&chance) < plan->encrypted_share && plan->cipher_count > 0)
+		ret->cipher = plan->ciphers[prng_below(&chance, plan->cipher_count)];
+	if (!can_encrypt(ret->dialect, ret->cipher))
+		ret->cipher = ALGORITHM_NONE;
 }
 
 /* ---- what it reports ---- */

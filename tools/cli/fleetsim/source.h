@@ -19,6 +19,7 @@ enum {
 	MOMENT_SAMPLES_MAX = 4,
 	FRAME_SECONDS = 10, /* one-second records in a frame */
 	OBD_PERIOD_S = 3600,
+	FLEET_CIPHERS_MAX = 4,
 };
 
 /* One block to send, and to find in the store. */
@@ -48,6 +49,9 @@ struct fleet_plan {
 	double clock_faults;		/* share of trucks */
 	double tls_share;
 	double signed_share; /* of those whose layout has a signature */
+	double encrypted_share;
+	unsigned cipher_count;
+	enum algorithm ciphers[FLEET_CIPHERS_MAX]; /* in turn */
 	bool dead_zones;
 	struct dialect_set dialects;
 	const struct route_list *routes;
@@ -63,7 +67,8 @@ struct truck_plan {
 	const struct route *route;
 	bool tls, regroups, clock_faults, supplementary;
 	bool signs;
-	int64_t start; /* its first second */
+	enum algorithm cipher; /* NONE: its units are plain */
+	int64_t start;	       /* its first second */
 	uint64_t seed;
 };
 

@@ -144,7 +144,7 @@ static void log_in(struct terminal *t)
 static void activate(struct terminal *t)
 {
 	uint8_t buf[FRAME_HEAD_SIZE + CHIP_ACTIVATION_SIZE + 1];
-	size_t n = chip_activation(t->chip, t->plan.vin, t->shared->drive_us / 1000000,
+	size_t n = chip_activation(t->trust.chip, t->plan.vin, t->shared->drive_us / 1000000,
 				   buf + FRAME_HEAD_SIZE, CHIP_ACTIVATION_SIZE);
 
 	n = truck_frame(&t->plan, COMMAND_ACTIVATION, n, buf, sizeof(buf));
@@ -163,7 +163,7 @@ static void on_opened(void *arg)
 	t->shared->tally->connects++;
 	t->shared->tally->reconnects += t->was_online;
 	choose_cuts(t);
-	if (t->chip == NULL || !chip_activates(t->chip) || t->activated) {
+	if (t->trust.chip == NULL || !chip_activates(t->trust.chip) || t->activated) {
 		log_in(t);
 		return;
 	}
@@ -315,9 +315,10 @@ static void pump(struct terminal *t)
 		const bool fresh = command == COMMAND_REALTIME || t->outbox.by_time;
 		const int64_t sent_at = fresh ? p->last + 1 : s->drive_us / 1000000;
 		const size_t size =
-			parcel_frame(p, &t->plan, t->chip, command, sent_at, buf, sizeof(buf));
+			parcel_frame(p, &t->plan, &t->trust, command, sent_at, buf, sizeof(buf));
 		s->tally->frames++;
-		s->tally->signed_frames += t->chip != NULL;
+		s->tally->signed_frames += t->trust.chip != NULL;
+		s->tally->encrypted_frames += t->trust.cipher != NULL;
 		outbox_sent(&t->outbox, p, command, sent_at, s->now_us);
 		send_bytes(t, buf, size);
 	}
@@ -454,7 +455,7 @@ int terminal_init(struct terminal *t, struct terminal_shared *shared, unsigned i
 	t->hash = SAMPLES_HASH_START;
 	t->dead_until = t->plan.start;
 	terminal_plan_dead_zone(t, t->dead_until);
-	return t->plan.signs ? chip_derive(&t->plan, 0, &t->chip, err) : 0;
+	return trust_make(&t->plan, &shared->gateway, shared->keys, &t->trust, err);
 }
 
 void terminal_release(struct terminal *t)
@@ -464,5 +465,5 @@ void terminal_release(struct terminal *t)
 	t->link = NULL;
 	free(t->filling);
 	outbox_release(&t->outbox);
-	chip_free(t->chip);
+	trust_free(&t->trust);
 }

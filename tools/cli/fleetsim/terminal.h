@@ -10,7 +10,6 @@
 #ifndef TOOLS_CLI_FLEETSIM_TERMINAL_H
 #define TOOLS_CLI_FLEETSIM_TERMINAL_H
 
-#include "tools/cli/fleetsim/chip.h"
 #include "tools/cli/fleetsim/link.h"
 #include "tools/cli/fleetsim/outbox.h"
 #include "tools/cli/fleetsim/tally.h"
@@ -23,8 +22,10 @@ struct terminal_shared {
 	struct tally *tally;
 	struct sockaddr_storage tcp, tls;
 	SSL_CTX *tls_context;
-	bool cuts;	 /* streams are cut in all ways; else frames stay whole */
-	unsigned window; /* reports in flight, 0 = as the dialect wants it */
+	struct trust_gateway gateway;
+	const char *keys; /* folder of the trucks' keys, or NULL */
+	bool cuts;	  /* streams are cut in all ways; else frames stay whole */
+	unsigned window;  /* reports in flight, 0 = as the dialect wants it */
 	double speed;
 	int64_t now_us;		  /* monotonic */
 	int64_t drive_us;	  /* simulated */
@@ -53,8 +54,8 @@ struct terminal {
 	struct parcel *filling;
 	struct outbox outbox;
 	struct prng chance;
-	struct chip *chip; /* NULL: does not sign */
-	bool activated;	   /* the platform said so, in this run */
+	struct trust trust;
+	bool activated; /* the platform said so, in this run */
 	int64_t activation_us;
 	struct link *link;
 	enum terminal_state state;
