@@ -28,6 +28,8 @@
 	X(activations_refused, "activations refused, or left to a person")                         \
 	X(signed_frames, "report frames with a signature")                                         \
 	X(encrypted_frames, "report frames with a sealed unit")                                    \
+	X(orders, "commands of the platform answered")                                             \
+	X(orders_refused, "of these, refused")                                                     \
 	X(clock_faults, "frames with a false clock")                                               \
 	X(sent_bytes, "bytes sent, before TLS")                                                    \
 	X(received_bytes, "bytes received, after TLS")

@@ -207,12 +207,39 @@ static void on_activation(struct terminal *t, const struct frame *f)
 	go_offline(t);
 }
 
+static void on_order(struct terminal *t, const struct frame *f)
+{
+	uint8_t buf[FRAME_HEAD_SIZE + DOWNLINK_UNIT_MAX + 1];
+	struct order_answer answer;
+	struct frame reply = *f;
+
+	if (t->state != TERMINAL_ONLINE || !obey(&t->obedience, f, &answer))
+		return;
+	reply.answer = answer.flag;
+	reply.unit = answer.unit;
+	reply.unit_size = answer.unit_size;
+	t->shared->tally->orders++;
+	t->shared->tally->orders_refused += answer.flag != ANSWER_SUCCESS;
+	send_bytes(t, buf, frame_encode(&reply, buf, sizeof(buf)));
+	if (t->link == NULL)
+		return;
+	link_flush(t->link);
+	if (answer.leaves && t->link != NULL && link_backlog(t->link) == 0) {
+		schedule_connect(t);
+		go_offline(t);
+	}
+}
+
 static void on_answer(struct terminal *t, const struct frame *f)
 {
 	struct tally *tally = t->shared->tally;
 	int64_t at = WIRE_TIME_NONE;
 	const bool success = f->header == HEADER_V || f->answer == ANSWER_SUCCESS;
 
+	if (is_order(f)) {
+		on_order(t, f);
+		return;
+	}
 	if (f->command == COMMAND_ACTIVATION_ANSWER) {
 		on_activation(t, f);
 		return;
@@ -466,4 +493,5 @@ void terminal_release(struct terminal *t)
 	free(t->filling);
 	outbox_release(&t->outbox);
 	trust_free(&t->trust);
+	obedience_free(t->obedience);
 }

@@ -11,6 +11,7 @@
 #define TOOLS_CLI_FLEETSIM_TERMINAL_H
 
 #include "tools/cli/fleetsim/link.h"
+#include "tools/cli/fleetsim/obey.h"
 #include "tools/cli/fleetsim/outbox.h"
 #include "tools/cli/fleetsim/tally.h"
 
@@ -55,7 +56,8 @@ struct terminal {
 	struct outbox outbox;
 	struct prng chance;
 	struct trust trust;
-	bool activated; /* the platform said so, in this run */
+	struct obedience *obedience; /* NULL: no order came yet */
+	bool activated;		     /* the platform said so, in this run */
 	int64_t activation_us;
 	struct link *link;
 	enum terminal_state state;
@@ -68,7 +70,7 @@ struct terminal {
 	int64_t off_seconds; /* of the engine, so far */
 	int64_t dead_from, dead_until; /* simulated seconds */
 	uint16_t login_serial, serial;
-	uint8_t received[512];
+	uint8_t received[1280]; /* an order is the longest */
 	size_t received_size;
 	uint32_t owed_before;
 	/* for the report */
