@@ -280,37 +280,56 @@ int queue_expire(struct queue *q)
 		NULL);
 }
 
-static const char sql_waiting[] =
-	"SELECT o.id, v.vin, v.id FROM ("
+/* Along the index of what waits. */
+static const char sql_waiting_page[] =
+	"SELECT o.id, v.vin, v.id, o.taken_at IS NOT NULL FROM ("
 	" SELECT DISTINCT ON (c.vehicle_id) c.vehicle_id, c.id, c.taken_at FROM command c"
 	" WHERE c.state IN ('queued', 'sent') AND (c.taken_at IS NOT NULL OR c.expires_at > now())"
-	" AND c.vehicle_id > $1 AND ($2::text[] IS NULL"
-	"  OR c.vehicle_id IN (SELECT w.id FROM vehicle w WHERE w.vin = ANY ($2::text[])))"
-	" ORDER BY c.vehicle_id, c.id LIMIT $3) o"
-	" JOIN vehicle v ON v.id = o.vehicle_id"
-	" ORDER BY v.id";
+	" AND c.vehicle_id > $1 ORDER BY c.vehicle_id, c.id LIMIT $2) o"
+	" JOIN vehicle v ON v.id = o.vehicle_id ORDER BY v.id";
+
+/* Into it for each vehicle: however much waits for others. */
+static const char sql_waiting_vins[] =
+	"SELECT o.id, v.vin, v.id, o.taken_at IS NOT NULL FROM vehicle v CROSS JOIN LATERAL ("
+	" SELECT c.id, c.taken_at FROM command c WHERE c.vehicle_id = v.id"
+	" AND c.state IN ('queued', 'sent') AND (c.taken_at IS NOT NULL OR c.expires_at > now())"
+	" ORDER BY c.id LIMIT 1) o WHERE v.vin = ANY ($1::text[])";
+
+static PGresult *run_waiting(struct queue *q, const char (*vins)[VIN_SIZE + 1], size_t count,
+			     int64_t vehicle_id)
+{
+	struct values v = { .n = 0 };
+	char *array;
+	PGresult *r;
+
+	if (vins == NULL) {
+		value_number(&v, vehicle_id);
+		value_number(&v, PAGE);
+		return run(q, sql_waiting_page, &v);
+	}
+	if ((array = vin_array(vins, count)) == NULL) {
+		fail(q, "53200", "no memory");
+		return NULL;
+	}
+	value_text(&v, array);
+	r = run(q, sql_waiting_vins, &v);
+	free(array);
+	return r;
+}
 
 int queue_waiting(struct queue *q, const char (*vins)[VIN_SIZE + 1], size_t count,
 		  int64_t *vehicle_id, void (*tell)(int64_t id, const char *vin, void *arg),
 		  void *arg)
 {
-	struct values v = { .n = 0 };
-	char *array = vins != NULL ? vin_array(vins, count) : NULL;
-	PGresult *r;
+	PGresult *r = run_waiting(q, vins, count, *vehicle_id);
 	int rows;
 
-	if (vins != NULL && array == NULL)
-		return fail(q, "53200", "no memory");
-	value_number(&v, *vehicle_id);
-	value_text(&v, array);
-	value_number(&v, vins != NULL ? (int64_t)count : PAGE);
-	r = run(q, sql_waiting, &v);
-	free(array);
 	if (r == NULL)
 		return -1;
 	rows = PQntuples(r);
 	for (int i = 0; i < rows; i++)
-		tell(strtoll(PQgetvalue(r, i, 0), NULL, 10), PQgetvalue(r, i, 1), arg);
+		if (PQgetvalue(r, i, 3)[0] == 'f') /* nobody has it in hand */
+			tell(strtoll(PQgetvalue(r, i, 0), NULL, 10), PQgetvalue(r, i, 1), arg);
 	*vehicle_id =
 		vins == NULL && rows == PAGE ? strtoll(PQgetvalue(r, rows - 1, 2), NULL, 10) : 0;
 	PQclear(r);
