@@ -158,6 +158,10 @@ static void write_file(const char *path, const char *text, mode_t mode)
 	assert_int_equal(chmod(path, mode), 0);
 }
 
+/* A name one character too long. */
+#define TOKEN_AND_65                                                                               \
+	"first-token-0123456 a123456789a123456789a123456789a123456789a123456789a123456789a1234"
+
 static void test_tokens(void **state)
 {
 	static const char *const bad_lines[] = {
@@ -167,8 +171,7 @@ static void test_tokens(void **state)
 		"first-token-0123456 na;me read\n",
 		"first-token-0123456 name read command\n",
 		"first-token-0123456 name ,\n",
-		"first-token-0123456 "
-		"a123456789a123456789a123456789a123456789a123456789a123456789a1234 read\n",
+		TOKEN_AND_65 " read\n",
 	};
 	char path[] = "/tmp/haulgate-token-test.XXXXXX";
 	struct tokens *t = NULL;
