@@ -8,6 +8,8 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "ingest"))
 from registry import RegistryTest  # noqa: E402
+from gateway import make_certificate  # noqa: E402
+from pki import Authority  # noqa: E402
 
 FLEETSIM = os.environ["HAULGATE_FLEETSIM"]
 
@@ -20,8 +22,8 @@ class FleetTest(RegistryTest):
         sections.setdefault("store", {}).setdefault("checkpoint_s", 1)
         g = self.start(**sections)
         with open(os.path.join(self.folder, "endpoints.env"), "w") as f:
-            host, port = g.address()
-            print(f"HAULGATE_TCP={host}:{port}", file=f)
+            if "tcp" in g.ports:
+                print("HAULGATE_TCP=%s:%d" % g.address(), file=f)
             print(f"PGHOST={os.environ['PGHOST']}\nPGPORT=5432\nPGDATABASE={self.database}\nPGUSER=postgres", file=f)
         return g
 
@@ -107,6 +109,32 @@ class Encrypted(FleetTest):
                                   capture_output=True, text=True)
             self.assertEqual(done.returncode, 2)
             self.assertIn(missing, done.stderr)
+
+
+class Certified(FleetTest):
+    def write(self, name, data):
+        path = os.path.join(self.folder, name)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as f:
+            f.write(data)
+        return path
+
+    def test_trucks_that_show_a_certificate(self):
+        ca = Authority(self.folder, "ca")
+        server, key = make_certificate(self.folder, "server")
+        fleet = ("--trucks", "5", "--tls-share", "1", "--client-certificates", self.folder)
+        listed = self.simulate(*fleet, "--seconds", "4", "--violators", "0", "--drive", "0.4", "--print-vins", "--tls", "127.0.0.1:1")
+        for row in csv.DictReader(listed.splitlines()):
+            made = ca.of_vin(row["vin"])
+            os.rename(made.file, os.path.join(self.folder, row["vin"] + ".crt"))
+            os.rename(made.key_file, os.path.join(self.folder, row["vin"] + ".key"))
+        g = self.begin(listen={"tls": "127.0.0.1:0", "tls_certificate": server, "tls_key": key, "tls_client": "required",
+                               "tls_client_ca": self.write("clients.pem", ca.pem), "tls_crl": self.write("crl.pem", ca.crl())})
+        address = ("--tls", "%s:%d" % g.address("tls"))
+        report = self.drive(*fleet, *address)
+        self.assertTrue(all(truck["tls"] for truck in report["trucks"]))
+        nobody = os.path.join(self.folder, "nobody")
+        os.mkdir(nobody)
+        self.simulate("--trucks", "5", "--tls-share", "1", *address, "--client-certificates", nobody, code=2)
 
 
 if __name__ == "__main__":

@@ -246,12 +246,16 @@ static int start(struct fleet *f, struct error *err)
 	if (rc != 0)
 		goto out;
 	f->shared.keys = f->settings->keys;
+	f->shared.certificates = f->settings->certificates;
 	rc = trust_gateway_load(f->settings->gateway_keys, plan, &f->shared.gateway, err);
 	if (rc != 0)
 		goto out;
 	plan_kinds(plan, kinds);
-	for (unsigned i = 0; i < plan->trucks && rc == 0; i++)
+	for (unsigned i = 0; i < plan->trucks && rc == 0; i++) {
 		rc = terminal_init(&f->terminals[i], &f->shared, i, kinds[i], err);
+		if (rc == 0)
+			rc = terminal_check_certificate(&f->terminals[i], err);
+	}
 	if (rc != 0)
 		goto out;
 	uv_timer_init(&f->loop, &f->timer);

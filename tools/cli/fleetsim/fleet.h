@@ -10,11 +10,11 @@
 /* What main() worked out of the options. */
 struct fleet_settings {
 	struct fleet_plan plan;
-	double speed;			 /* simulated seconds in one second */
-	double limit_s;			 /* wall seconds after which the drive is cut short */
-	bool live;			 /* the simulated clock is the real one */
-	const char *tcp, *tls, *tls_ca;	 /* host:port; tls and tls_ca may be NULL */
-	const char *keys, *gateway_keys; /* folders, or NULL */
+	double speed;			/* simulated seconds in one second */
+	double limit_s;			/* wall seconds after which the drive is cut short */
+	bool live;			/* the simulated clock is the real one */
+	const char *tcp, *tls, *tls_ca; /* host:port; tls and tls_ca may be NULL */
+	const char *keys, *gateway_keys, *certificates; /* folders, or NULL */
 	bool cuts, quiet;
 	unsigned window;
 	int end_wait_s;

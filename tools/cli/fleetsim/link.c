@@ -196,6 +196,13 @@ size_t link_backlog(const struct link *l)
 	return l->out.size + l->flying.size;
 }
 
+bool link_certify(struct link *l, const char *certificate, const char *key)
+{
+	assert(l->ssl != NULL && !l->open);
+	return SSL_use_certificate_file(l->ssl, certificate, SSL_FILETYPE_PEM) == 1 &&
+	       SSL_use_PrivateKey_file(l->ssl, key, SSL_FILETYPE_PEM) == 1;
+}
+
 void link_cut(struct link *l, enum segments segments, struct prng *chance)
 {
 	l->segments = segments;

@@ -41,6 +41,9 @@ struct link;
 int link_open(uv_loop_t *loop, const struct sockaddr *address, SSL_CTX *tls,
 	      const struct link_handler *handler, void *arg, struct link **ret);
 
+/* Of TLS, at once after link_open(): what is shown to the other side.  False: unreadable files. */
+bool link_certify(struct link *l, const char *certificate, const char *key);
+
 /* From now on the stream is cut like this.  chance is borrowed. */
 void link_cut(struct link *l, enum segments segments, struct prng *chance);
 

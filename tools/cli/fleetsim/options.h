@@ -34,6 +34,8 @@
 	X(keys, TEXT, NULL, "DIR",                                                                 \
 	  "the trucks' keys as tools/keys writes them: VIN.pem signs, VIN.key encrypts (default: " \
 	  "derived from the seed, and activated)")                                                 \
+	X(client_certificates, TEXT, NULL, "DIR",                                                  \
+	  "trucks on TLS show a certificate: VIN.crt, VIN.key")                                    \
 	X(print_vins, FLAG, NULL, NULL,                                                            \
 	  "only say which trucks the fleet has, and what keys they need, as CSV")                  \
 	X(seed, COUNT, "1", "N", "the same seed gives the same fleet, second for second")          \

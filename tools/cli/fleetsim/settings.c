@@ -202,6 +202,7 @@ int settings_make(const struct options *o, struct settings *ret, struct error *e
 	plan->encrypted_share = o->has_encrypted ? o->encrypted_share : 0;
 	s->keys = o->keys;
 	s->gateway_keys = o->gateway_keys;
+	s->certificates = o->client_certificates;
 	plan->dead_zones = !o->no_dead_zones;
 	plan->routes = &ret->routes;
 	s->cuts = !o->no_cuts;

@@ -322,6 +322,8 @@ static void connect_now(struct terminal *t)
 		t->link = NULL;
 		go_offline(t);
 		schedule_connect(t);
+	} else if (tls) {
+		terminal_certify(t);
 	}
 }
 

@@ -24,9 +24,10 @@ struct terminal_shared {
 	struct sockaddr_storage tcp, tls;
 	SSL_CTX *tls_context;
 	struct trust_gateway gateway;
-	const char *keys; /* folder of the trucks' keys, or NULL */
-	bool cuts;	  /* streams are cut in all ways; else frames stay whole */
-	unsigned window;  /* reports in flight, 0 = as the dialect wants it */
+	const char *keys;	  /* folder of the trucks' keys, or NULL */
+	const char *certificates; /* folder of VIN.crt and VIN.key for TLS, or NULL */
+	bool cuts;		  /* streams are cut in all ways; else frames stay whole */
+	unsigned window;	  /* reports in flight, 0 = as the dialect wants it */
 	double speed;
 	int64_t now_us;		  /* monotonic */
 	int64_t drive_us;	  /* simulated */
@@ -92,6 +93,9 @@ void terminal_early(struct terminal *t);
 
 /* Makes what is due, up to the present second of the drive. */
 void terminal_make(struct terminal *t);
+/* The connection shows the truck's certificate, where there are any. */
+void terminal_certify(struct terminal *t);
+int terminal_check_certificate(const struct terminal *t, struct error *err);
 void terminal_plan_dead_zone(struct terminal *t, int64_t after);
 bool terminal_in_dead_zone(struct terminal *t);
 

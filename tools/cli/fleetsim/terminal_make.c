@@ -1,5 +1,10 @@
-/* terminal_make.c - what a terminal has to report by now, and where it is out of reach. */
+/*
+ * terminal_make.c - what a terminal has to report by now, where it is out of reach, and what it
+ * shows to the gateway.
+ */
 #include <assert.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "tools/cli/fleetsim/terminal.h"
 
@@ -88,4 +93,38 @@ void terminal_make(struct terminal *t)
 	}
 	t->over = true;
 	finish_parcel(t);
+}
+
+/* ---- its certificate ---- */
+
+enum { PATH_SIZE = 4096 };
+
+static void certificate_paths(const struct terminal *t, char certificate[PATH_SIZE],
+			      char key[PATH_SIZE])
+{
+	snprintf(certificate, PATH_SIZE, "%s/%s.crt", t->shared->certificates, t->plan.vin);
+	snprintf(key, PATH_SIZE, "%s/%s.key", t->shared->certificates, t->plan.vin);
+}
+
+int terminal_check_certificate(const struct terminal *t, struct error *err)
+{
+	char certificate[PATH_SIZE], key[PATH_SIZE];
+
+	if (t->shared->certificates == NULL || !t->plan.tls)
+		return 0;
+	certificate_paths(t, certificate, key);
+	if (access(certificate, R_OK) != 0)
+		return error_errno(err, ERROR_NOT_FOUND, "%s", certificate);
+	return access(key, R_OK) == 0 ? 0 : error_errno(err, ERROR_NOT_FOUND, "%s", key);
+}
+
+void terminal_certify(struct terminal *t)
+{
+	char certificate[PATH_SIZE], key[PATH_SIZE];
+
+	if (t->shared->certificates == NULL)
+		return;
+	certificate_paths(t, certificate, key);
+	/* A broken file shows as a connection that the gateway does not let in. */
+	link_certify(t->link, certificate, key);
 }
