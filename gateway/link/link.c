@@ -27,7 +27,7 @@ static const struct {
 	const char *name;
 	unsigned next; /* allowed moves */
 } states[LINK_STATES] = {
-	[LINK_WAITING] = { "waiting", BIT(LINK_CONNECTING) | BIT(LINK_WAITING) | BIT(LINK_CLOSED) },
+	[LINK_WAITING] = { "waiting", BIT(LINK_CONNECTING) | BIT(LINK_CLOSED) },
 	[LINK_CONNECTING] = { "connecting",
 			      BIT(LINK_LOGIN) | BIT(LINK_WAITING) | BIT(LINK_CLOSED) },
 	[LINK_LOGIN] = { "login", BIT(LINK_ACTIVE) | BIT(LINK_WAITING) | BIT(LINK_CLOSED) },

@@ -143,7 +143,7 @@ void link_close(struct link *l); /* on purpose: only the database has to be told
 
 /* For the message column; complain: into the log too, the same thing once an hour. */
 void link_say(struct link *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void link_complain(struct link *l, uint64_t retry_ms, const char *format, ...)
+void link_complain(struct link *l, uint64_t pause_ms, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 extern const struct peer_events talk_events;

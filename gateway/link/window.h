@@ -95,8 +95,9 @@ size_t window_disconnected(struct window *w);
  */
 void window_settle(struct window *w, uint64_t *position, uint64_t *sequence);
 
-/* The next refused frame behind *at (start with 0) that is not being written down; NULL: none. */
-struct window_frame *window_refused(struct window *w, size_t *at);
+/* The next refused frame behind *index (start with 0) that is not being written down; NULL: none.
+ */
+struct window_frame *window_refused(struct window *w, size_t *index);
 /* What window_refused() gave and was told is written down, or was not. */
 void window_told(struct window *w, bool written);
 

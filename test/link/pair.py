@@ -83,12 +83,14 @@ class PairTest(LinkTest):
         sections = {"store": {"batch_ms": 50}, "limit": {"vin_frames": 0, "platform_frames": 0},
                     "session": {"answer_gb17691": "yes"}}
         self.a = self.near_side(NEAR, link=link, **sections)
+        # Answers only what it has committed: so there is always something on its way when it is killed.
         self.b = self.gateway(FAR, listen={"tls": "127.0.0.1:0", "tls_certificate": cert, "tls_key": key}, **{
-            **sections, "store": {"batch_ms": 50, "conninfo": self.conninfo("haulgate_gateway", self.far_database)}})
+            **sections, "store": {"batch_ms": 50, "ack": "store",
+                                  "conninfo": self.conninfo("haulgate_gateway", self.far_database)}})
         # The other side keeps its port over a restart, as a real one does.
         self.b.sections["listen"]["tls"] = self.b.ports["tls"]
         self.certificate = cert
-        self.add_link(self.b.ports["tls"], "--ca", cert, name="b")
+        self.add_link(self.b.ports["tls"], "--ca", cert, "--in-flight", "512", name="b")
         self.service = self.link(self.a)
         self.trucks = [Truck(self, self.a, i, pace) for i in range(trucks)]
 

@@ -1,6 +1,7 @@
 """haulgate-link against a scripted platform: what is sent, how it is answered, and what happens when it is not."""
 import os
 import signal
+import subprocess
 import unittest
 
 from link_case import OTHER_VIN, PASSWORD, VIN, LinkTest, await_that, make_certificate, server_context, wire
@@ -87,6 +88,22 @@ class Wire(LinkTest):
         self.report(g, 1, first=1, client=c)
         self.await_row("forwarded", 3)
         self.assertEqual(far.frames[-1].command, 2)
+
+    def test_only_what_is_stored_leaves(self):
+        g, far = self.near_side(), self.far_side()
+        self.add_link(far)
+        self.link(g)
+        c = self.report(g, 1)
+        self.await_row("forwarded", 2)
+        lock = subprocess.Popen(["psql", "-XAtq", "-d", self.database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: (lock.stdin.close(), lock.stdout.close(), lock.wait()))
+        print("BEGIN; LOCK TABLE ingest_position IN EXCLUSIVE MODE; SELECT 'locked';", file=lock.stdin, flush=True)
+        self.assertEqual(lock.stdout.readline(), "locked\n")
+        self.report(g, 3, first=1, client=c)  # answered: durable in the spool, and the store cannot commit
+        self.assertTrue(c.silent(1))  # time for the link to look several times
+        self.assertEqual(len(far.frames), 2)
+        print("COMMIT;", file=lock.stdin, flush=True)
+        self.await_row("forwarded", 5)
 
     def test_tls_with_the_authority_checked(self):
         cert, key = make_certificate(self.folder, "far")
@@ -339,6 +356,20 @@ class Trouble(LinkTest):
         self.await_position()
         self.assertEqual({f.unit[:6] for f in far.frames if f.command != 1},
                          {wire.time6(self.now - 86400 + 60 * i) for i in range(241)})
+
+    def test_what_is_unanswered_at_a_kill_is_sent_again(self):
+        g, far = self.near_side(), self.far_side()
+        far.answer = lambda f: OK if f.command == 1 else None
+        self.add_link(far)
+        link = self.link(g)
+        self.report(g, 5)
+        far.await_that("the frames", lambda: len(far.frames) == 6)
+        self.await_row("forwarded", 1)  # the login's position is written, and no later one
+        link.kill()
+        far.answer = lambda f: OK
+        link.start()
+        self.await_row("forwarded", 6)
+        self.assertEqual(len(far.frames), 11)
 
     def test_the_gateway_may_restart_and_the_database_too(self):
         g, far = self.near_side(), self.far_side()

@@ -17,6 +17,9 @@ class Pair(PairTest):
         self.assert_same_tracks()
         day = self.sql("SELECT sum(frames), sum(refused), sum(duplicates) FROM platform_day", self.far_database)
         self.assertEqual(day, f"{self.sent()}|0|0")
+        days = subprocess.run([LINK_TOOL, "days", "city-a", "--conninfo", self.conninfo("haulgate_operator", self.far_database)],
+                              check=True, capture_output=True, text=True).stdout
+        self.assertRegex(days, rf"city-a +8 +{self.sent()} +0 +0 +0 +0 +0\.000 ")
 
     def test_a_vehicle_that_is_not_ours_there(self):
         self.set_up_pair(4, 0.01)

@@ -76,22 +76,24 @@ static void wanted_release(struct wanted *w)
 	free(w->not_from);
 }
 
+/* check_options() has let at most one way of selecting through. */
 static int wanted_read(struct links *k, const struct arguments *a, struct wanted *ret)
 {
-	int rc = resolve(k, a, "not-from", platforms_sql, &ret->not_from);
+	int rc = resolve(k, a, "not-from", platforms_sql, &ret->not_from), way = 0;
 
-	for (int i = 0; rc == 0 && i < SELECTIONS; i++) {
-		if (!argument_given(a, selections[i].option))
-			continue;
-		ret->selection = selections[i].option;
-		rc = resolve(k, a, selections[i].option, selections[i].sql, &ret->selected);
+	if (rc != 0)
+		return rc;
+	while (way < SELECTIONS && !argument_given(a, selections[way].option))
+		way++;
+	if (way < SELECTIONS) {
+		ret->selection = selections[way].option;
+		return resolve(k, a, ret->selection, selections[way].sql, &ret->selected);
 	}
-	if (rc == 0 && argument_given(a, "all")) {
-		ret->selection = "all";
-		if ((ret->selected = strdup("{}")) == NULL)
-			rc = error_set(&k->err, ERROR_MEMORY, "no memory");
-	}
-	return rc;
+	if (!argument_given(a, "all"))
+		return 0;
+	ret->selection = "all";
+	ret->selected = strdup("{}");
+	return ret->selected != NULL ? 0 : error_set(&k->err, ERROR_MEMORY, "no memory");
 }
 
 /* ---- the row ---- */
@@ -369,6 +371,25 @@ static int link_refused(const struct arguments *a, void *context)
 		    " ORDER BY r.at DESC, r.position DESC LIMIT 1000");
 }
 
+/* The other direction: what platforms that report to us delivered.  Lost: serials that are missing
+ * between the first and the last of a vehicle's day. */
+static int link_days(const struct arguments *a, void *context)
+{
+	return show(
+		a, context,
+		"SELECT d.day, p.login AS platform, count(*) AS vehicles, sum(d.frames) AS frames,"
+		" sum(d.supplements) AS supplements, sum(d.duplicates) AS duplicates,"
+		" sum(d.refused) AS refused, sum(x.lost) AS lost,"
+		" round(100.0 * sum(x.lost) / nullif(sum(x.expected), 0), 3) AS lost_pct,"
+		" round(sum(d.delay_ms_sum) / 1000.0 / nullif(sum(d.delay_frames), 0), 1)"
+		" AS delay_s, round(max(d.delay_ms_max) / 1000.0, 1) AS longest_s"
+		" FROM platform_day d JOIN platform p ON p.id = d.platform_id,"
+		" LATERAL (SELECT d.last_serial - d.first_serial + 1 AS expected,"
+		" greatest(d.last_serial - d.first_serial + 1 - d.serials, 0) AS lost) x"
+		" WHERE ($1::text IS NULL OR p.login = $1) AND d.day > current_date - 31"
+		" GROUP BY d.day, p.login ORDER BY d.day DESC, p.login");
+}
+
 /* ---- the program ---- */
 
 static const struct argument_option options[] = {
@@ -405,6 +426,8 @@ static const struct argument_command commands[] = {
 	{ "status", "[NAME]", "", 0, 1, link_status, "how each stands, by gateway" },
 	{ "refused", "NAME", "", 1, 1, link_refused,
 	  "frames that the other side refused for good, newest first" },
+	{ "days", "[LOGIN]", "", 0, 1, link_days,
+	  "inbound: how complete and how late platforms reported to us, by day" },
 	{ "stop", "NAME", "reason", 1, 1, link_stop, "logs out; what comes meanwhile waits" },
 	{ "start", "NAME", "reason", 1, 1, link_start,
 	  "goes on where it stood; on a link that waits: tries at once" },
@@ -414,7 +437,8 @@ static const struct argument_command commands[] = {
 static const struct argument_program program = {
 	.name = "tools/link",
 	.intro = "The platforms that haulgate-link reports to.  Every change is a line of\n"
-		 "audit_log, and reaches running services within a second.\n",
+		 "audit_log, and reaches running services within a second.  Accounts of platforms\n"
+		 "that report to us: tools/keys platform.\n",
 	.outro = "\ndocs/links.md has examples.\n"
 		 "Exit: 0 done, 1 failed or refused, 2 wrong arguments.\n",
 	.options = options,
