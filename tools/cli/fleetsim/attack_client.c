@@ -220,8 +220,11 @@ bool victim_begin(struct victim *v, struct attack *a)
 		const enum heard good = client_ask(&v->client, buf, n);
 		frame_flip(buf, n, 8 * (n - FRAME_HEAD_SIZE - 1) - 1); /* in S */
 		const enum heard bad = client_ask(&v->client, buf, n);
-		if (good == HEARD_success && bad == HEARD_error)
-			return true;
+		/* Only a report after that is a proof: the one before may have come too early. */
+		if (good == HEARD_success && bad == HEARD_error) {
+			n = victim_report(v, v->chip, v->plan.vin, 0, buf, sizeof(buf));
+			return client_ask(&v->client, buf, n) == HEARD_success;
+		}
 		if (good == HEARD_closed || bad == HEARD_closed)
 			return false;
 		poll(NULL, 0, PAUSE_MS);
