@@ -23,7 +23,7 @@ struct trust;
  */
 int trust_load(const char *ca, const char *crl, struct trust **ret, struct error *err);
 /* The same CAs with the CRLs as the file has them now; NULL without memory. */
-struct trust *trust_renew(const struct trust *t);
+struct trust *trust_renew(const struct trust *old);
 struct trust *trust_ref(struct trust *t);
 void trust_put(struct trust *t); /* NULL-safe */
 

@@ -202,6 +202,7 @@ int main(int argc, char **argv)
 	struct crowd w = { .server = { .sin_family = AF_INET } };
 	struct options o = { .per_source = 100 };
 	struct rlimit files;
+	int rc = 1;
 
 	w.server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (!parse(&w, &o, argc, argv))
@@ -215,13 +216,17 @@ int main(int argc, char **argv)
 	w.login_us = malloc(LATENCIES_MAX * sizeof(*w.login_us));
 	if (w.epoll < 0 || w.clients == NULL || w.latency_us == NULL || w.login_us == NULL) {
 		fputs("attack: out of memory\n", stderr);
-		return 1;
+		goto out;
 	}
-	if (!set_up(&w, &o))
-		return usage();
+	if (!set_up(&w, &o)) {
+		rc = usage();
+		goto out;
+	}
 	serve(&w);
+	rc = 0;
+out:
 	free(w.clients);
 	free(w.latency_us);
 	free(w.login_us);
-	return 0;
+	return rc;
 }

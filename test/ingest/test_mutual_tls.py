@@ -165,12 +165,16 @@ class MutualTls(GatewayTest):
         self.assert_refused(g, truck, "certificate revoked")
 
     def test_long_and_large_chains_are_refused(self):
-        g = self.start()
-        chain, ca = [], self.ca
-        for depth in range(6):
+        chain, crls, ca, trucks = [], [self.ca.crl()], self.ca, []
+        for depth in range(5):
             ca = Authority(self.folder, f"deep-{depth}", parent=ca)
             chain.insert(0, ca.certificate)
-        self.assert_refused(g, ca.of_vin(wire.VIN, chain=chain))
+            crls.append(ca.crl())
+            trucks.append(ca.of_vin(wire.VIN, chain=list(chain)))
+        self.write_crls(*crls)
+        g = self.start()
+        self.assert_in(g, trucks[3])  # four between the terminal and the root
+        self.assert_refused(g, trucks[4], "certificate chain too long")
         many = [Authority(self.folder, "x" * 60).certificate] * 60
         self.assert_refused(g, self.ca.of_vin(wire.VIN, chain=many))
         self.assert_in(g, self.ca.of_vin(wire.VIN))
