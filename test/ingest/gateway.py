@@ -152,8 +152,9 @@ class Gateway:
 class Client:
     """A terminal's socket; receives whole frames."""
 
-    def __init__(self, gateway, kind="tcp", context=None, session=None):
-        self.socket = socket.create_connection(gateway.address(kind), PATIENCE_S)
+    def __init__(self, gateway, kind="tcp", context=None, session=None, source=None):
+        self.socket = socket.create_connection(gateway.address(kind), PATIENCE_S,
+                                               source and (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if context is not None:
             self.socket = context.wrap_socket(self.socket, session=session)

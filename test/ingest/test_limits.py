@@ -10,9 +10,9 @@ OK, BAD = wire.SUCCESS, wire.ERROR
 
 
 class Limits(GatewayTest):
-    def assert_shed(self, g):
+    def assert_shed(self, g, **how):
         try:
-            self.assertIsNone(self.client(g).frame())
+            self.assertIsNone(self.client(g, **how).frame())
         except ConnectionResetError:
             pass  # before the connect was even seen to succeed
 
@@ -74,6 +74,54 @@ class Limits(GatewayTest):
         await_that("room for one more", lambda: g.metrics()["connections_open"] == 9)
         c = self.client(g).send(wire.login_p(self.now))
         self.assertEqual(c.frame()[1:], (1, OK))
+
+    def test_an_address_has_so_many_connections(self):
+        g = self.gateway(limit={"source_connections": 3})
+        own = [self.client(g).send(wire.login_p(self.now, vin=f"LTEST{i:012}")) for i in range(3)]
+        for c in own:
+            self.assertEqual(c.frame()[1:], (1, OK))
+        self.assert_shed(g)
+        other = self.client(g, source="127.0.0.2").send(wire.login_p(self.now, vin="LTEST000000000009"))
+        self.assertEqual(other.frame()[1:], (1, OK))
+        self.assertEqual(g.metrics()["sources_throttled_total"], 1)
+        own[0].close()
+        g.await_metric("connections_accepted_total", 5)
+        await_that("the close", lambda: g.metrics()["connections_open"] == 3)
+        c = self.client(g).send(wire.login_p(self.now, vin="LTEST000000000008"))
+        self.assertEqual(c.frame()[1:], (1, OK))
+
+    def test_a_penalty_keeps_new_connections_out_and_nobody_who_is_in(self):
+        g = self.gateway(session={"bad_frames_max": 1}, limit={"penalty_half_life_s": 86400})
+        bad = bytearray(wire.report_c(self.now))
+        bad[-1] ^= 1
+        inside = self.client(g, source="127.0.0.2").send(wire.login_p(self.now))
+        self.assertEqual(inside.frame()[1:], (1, OK))
+        for _ in range(11):  # of 20 points; 200 are allowed, for one of the address is good
+            self.client(g, source="127.0.0.2").send(bytes(bad)).rest()
+        self.assert_shed(g, source="127.0.0.2")
+        self.assertEqual(inside.send(wire.report_c(self.now)).frame()[1:], (2, OK))
+        other = self.client(g).send(wire.login_p(self.now, vin="LTEST000000000002"))
+        self.assertEqual(other.frame()[1:], (1, OK))
+
+    def test_who_sends_more_than_his_share_waits_and_loses_nothing(self):
+        g = self.gateway(limit={"vin_frames": 50})  # 500 at once, then 50 a second
+        c = self.client(g).send(wire.login_p(self.now))
+        self.assertEqual(c.frame()[1:], (1, OK))
+        c.send(*[wire.report_c(self.now)] * 600)
+        for _ in range(600):
+            self.assertEqual(c.frame()[1:], (2, OK))
+        self.assertGreater(g.metrics()["sessions_throttled_total"], 0)
+
+    def test_logins_of_a_vin_are_throttled(self):
+        g = self.gateway(limit={"vin_logins": 2})
+        flags = []
+        for _ in range(3):
+            c = self.client(g).send(wire.login_p(self.now))
+            flags.append(c.frame()[2])
+        self.assertEqual(flags, [OK, OK, BAD])
+        self.assertEqual(g.metrics()["throttled"], 1)
+        elsewhere = self.client(g, source="127.0.0.2").send(wire.login_p(self.now))
+        self.assertEqual(elsewhere.frame()[1:], (1, OK))
 
     def test_strangers_make_room_and_who_is_in_stays(self):
         g = self.gateway(gateway={"loops": 1}, limit={"unauthenticated": 10},
