@@ -108,22 +108,33 @@ static size_t set_of(const struct table *t, const struct key *key)
 	return h % t->set_count;
 }
 
-/* True when a is the better one to forget. */
-static bool matters_less(const struct entry *a, const struct entry *b)
-{
-	if ((a->open == 0) != (b->open == 0))
-		return a->open == 0;
-	if (a->penalty < b->penalty || a->penalty > b->penalty)
-		return a->penalty < b->penalty;
-	return a->seen_ms < b->seen_ms;
-}
-
 /* What is left of 1 after ms. */
 static double remainder_after(const struct config *c, uint64_t ms)
 {
 	const double half_life_ms = (double)c->limit_penalty_half_life_s * 1000;
 
 	return half_life_ms > 0 ? exp2(-(double)ms / half_life_ms) : 0;
+}
+
+/* Changes nothing: a look at an entry is not a sight of its address. */
+static double penalty_now(const struct entry *e, const struct config *c, uint64_t now_ms)
+{
+	if (e->penalty <= 0 || now_ms <= e->seen_ms)
+		return e->penalty;
+	return e->penalty * remainder_after(c, now_ms - e->seen_ms);
+}
+
+/* True when a is the better one to forget; a free one is the best. */
+static bool matters_less(const struct entry *a, const struct entry *b, const struct config *c,
+			 uint64_t now_ms)
+{
+	const double of_a = penalty_now(a, c, now_ms), of_b = penalty_now(b, c, now_ms);
+
+	if ((a->open == 0) != (b->open == 0))
+		return a->open == 0;
+	if (of_a < of_b || of_a > of_b)
+		return of_a < of_b;
+	return a->seen_ms < b->seen_ms;
 }
 
 static void entry_decay(struct entry *e, const struct config *c, uint64_t now_ms)
@@ -153,11 +164,9 @@ static struct entry *entry_get(struct table *t, const struct key *key, bool make
 	for (size_t i = 0; i < WAYS && found == NULL; i++)
 		if (memcmp(&ways[i].key, key, sizeof(*key)) == 0)
 			found = &ways[i];
-	for (size_t i = 0; i < WAYS && found == NULL && make; i++) {
-		entry_decay(&ways[i], c, now_ms); /* or an old penalty would look large */
-		if (matters_less(&ways[i], least))
+	for (size_t i = 0; i < WAYS && found == NULL && make; i++)
+		if (matters_less(&ways[i], least, c, now_ms))
 			least = &ways[i];
-	}
 	if (found == NULL && make && least->open == 0) {
 		*least = (struct entry){ .key = *key, .seen_ms = now_ms };
 		found = least;

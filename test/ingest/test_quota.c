@@ -268,6 +268,25 @@ static void test_logins_of_a_vin_are_bounded_for_each_address(void **state)
 	assert_true(quota_login(w->q, &w->c, v4(1).bytes, a, w->now));
 }
 
+/* Others come by in thousands, each once; what is in use is not what is forgotten. */
+static void test_who_is_seen_again_and_again_is_not_forgotten(void **state)
+{
+	struct world *w = *state;
+	char vin[18];
+	unsigned in = 0;
+
+	w->c.limit_source_logins = 0;
+	for (unsigned i = 0; i < 100 * REMEMBERED; i++) {
+		snprintf(vin, sizeof(vin), "LOTHER%011u", i);
+		assert_true(quota_login(w->q, &w->c, v4(1).bytes, vin, w->now));
+		if (i % 20 != 0)
+			continue;
+		in += quota_login(w->q, &w->c, v4(1).bytes, "LTEST000000000001", w->now);
+		w->now++;
+	}
+	assert_in_range(in, 20, 20 + 3); /* 20 at once, and one each 3 seconds of 8 */
+}
+
 static void test_logins_of_an_address_are_bounded(void **state)
 {
 	struct world *w = *state;
@@ -439,6 +458,7 @@ int main(void)
 		TEST(test_a_fleet_that_was_cut_off_comes_back),
 		TEST(test_credit_counts_who_is_there_at_one_time),
 		TEST(test_logins_of_a_vin_are_bounded_for_each_address),
+		TEST(test_who_is_seen_again_and_again_is_not_forgotten),
 		TEST(test_logins_of_an_address_are_bounded),
 		TEST(test_bad_addresses_outlive_a_stream_of_others),
 		TEST(test_connections_are_never_forgotten),
