@@ -111,7 +111,6 @@ class Refusals(MatrixTest):
             self.vehicle(HJ_P, cell.cipher, SM2, cell.number)
         g = self.start_matrix()
         failures = set()
-        # All before the first forgery: after it, new connections of this address have to wait.
         clients = [self.open(g, cell) for cell in some]
         for cell, client in zip(some, clients):
             signer = Signer(cell.number)
