@@ -119,7 +119,7 @@ class Platform(RegistryTest):
         c = self.logged_in(g)
         self.keys("platform", "block", "carrier", "--reason", "test")
         self.assertIsNone(c.frame())
-        self.assertEqual(g.metrics()["sessions_revoked_total"], 1)
+        g.await_metric("sessions_revoked_total", 1)
         self.assertEqual(self.client(g).send(self.login()).frame()[1:], (5, BAD))
 
     def test_a_new_password_ends_sessions_of_the_old(self):
