@@ -265,6 +265,33 @@ static void test_unanswered_kind_comes_again_after_a_loss(void **state)
 	outbox_release(&d.outbox);
 }
 
+/* A platform that slows a session down must not see the same backlog sent again and again. */
+static void test_unanswered_kind_waits_for_its_proof(void **state)
+{
+	struct desk d;
+	int64_t first;
+	int sent = 0;
+
+	(void)state;
+	open_desk(&d, DIALECT_GB_A_PRIME, 1);
+	for (int i = 0; i < 3 * UNPROVED_MAX; i++)
+		add(&d, i, true);
+	while (send_one(&d, &first) != 0)
+		sent++;
+	assert_int_equal(sent, UNPROVED_MAX);
+	sync_now(&d);
+	assert_true(answer(&d, COMMAND_SYNC, WIRE_TIME_NONE, true));
+	assert_int_equal(send_one(&d, &first), 0); /* read, and perhaps not kept */
+	d.now_ms += SETTLE_MS;
+	sync_now(&d);
+	assert_true(answer(&d, COMMAND_SYNC, WIRE_TIME_NONE, true));
+	while (send_one(&d, &first) != 0)
+		sent++;
+	assert_int_equal(sent, 2 * UNPROVED_MAX);
+	assert_int_equal(first, 10 * (2 * UNPROVED_MAX - 1));
+	outbox_release(&d.outbox);
+}
+
 static void test_regrouping_loses_nothing(void **state)
 {
 	struct desk d;
@@ -302,6 +329,7 @@ int main(void)
 		cmocka_unit_test(test_error_answers),
 		cmocka_unit_test(test_unanswered_kind_is_kept),
 		cmocka_unit_test(test_unanswered_kind_comes_again_after_a_loss),
+		cmocka_unit_test(test_unanswered_kind_waits_for_its_proof),
 		cmocka_unit_test(test_regrouping_loses_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

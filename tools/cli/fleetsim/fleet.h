@@ -41,6 +41,8 @@ void fleet_free(struct fleet *f);
 
 /* Frames that the gateway did not answer (or, where it need not, may not have). */
 uint64_t fleet_owed(const struct fleet *f);
+/* Whose they are, and how far their terminals had come: to stdout, the first few. */
+void fleet_print_owed(const struct fleet *f);
 
 /* Totals to stdout; report: path of the JSON, or NULL. */
 void fleet_print(const struct fleet *f);

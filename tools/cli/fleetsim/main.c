@@ -38,6 +38,7 @@ static int drive(const struct options *o, const struct settings *s)
 		printf("NOT DELIVERED: %llu frames without an answer, %llu refused\n",
 		       (unsigned long long)fleet_owed(fleet),
 		       (unsigned long long)fleet->tally.refused);
+		fleet_print_owed(fleet);
 		result = EXIT_FAILED;
 	}
 	if (o->verify) {

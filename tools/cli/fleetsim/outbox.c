@@ -189,7 +189,7 @@ struct parcel *outbox_next(struct outbox *o, int64_t now_ms, uint8_t *ret_comman
 		}
 		release_if_over(p);
 	}
-	if (o->answered && (flying(o) >= o->window || ambiguous(o)))
+	if (o->answered ? flying(o) >= o->window || ambiguous(o) : o->kept.count >= UNPROVED_MAX)
 		return NULL;
 	if ((p = pop(&o->live)) != NULL) {
 		*ret_command = COMMAND_REALTIME;

@@ -7,7 +7,9 @@
  * when it is certain that the platform has it: its answer came; or, where reports are not answered,
  * a time synchronisation that was sent behind it was answered, and another one SETTLE_MS later on
  * the same connection: the first shows that the platform read it (a stream keeps its order), the
- * second that it lived on long enough to keep it; or 30 s passed without trouble.
+ * second that it lived on long enough to keep it; or 30 s passed without trouble.  Without answers
+ * at most UNPROVED_MAX parcels are sent ahead of that proof: a platform that reads a session at its
+ * own pace would else answer the synchronisation behind them too late, and all would be sent again.
  *
  * Pure: no sockets and no clock; times are milliseconds of a monotonic clock given by the caller.
  */
@@ -32,7 +34,8 @@ enum {
 	REFUSED_PAUSE_MS = 500,
 	UNANSWERED_KEPT_MS = 30000,
 	SETTLE_MS = 1500,
-	COPIES_MAX = 64, /* frames in flight; the window is smaller */
+	UNPROVED_MAX = 512, /* read within TRIES * ANSWER_MS at the gateway's default vin_frames */
+	COPIES_MAX = 64,    /* frames in flight; the window is smaller */
 	WINDOW_MAX = 32,
 };
 

@@ -24,6 +24,36 @@ void fleet_print(const struct fleet *f)
 	tally_print(&f->tally, stdout);
 }
 
+void fleet_print_owed(const struct fleet *f)
+{
+	static const char *const states[TERMINAL_STATE_COUNT] = {
+		[TERMINAL_OFFLINE] = "offline",
+		[TERMINAL_CONNECTING] = "connecting",
+		[TERMINAL_ACTIVATING] = "activating",
+		[TERMINAL_GREETING] = "logging in",
+		[TERMINAL_ONLINE] = "online",
+		[TERMINAL_LEAVING] = "logging out",
+		[TERMINAL_DONE] = "done",
+	};
+	unsigned lines = 5;
+
+	for (unsigned i = 0; i < f->settings->plan.trucks && lines > 0; i++) {
+		const struct terminal *t = &f->terminals[i];
+		const uint32_t owed = outbox_owed(&t->outbox);
+
+		if (owed == 0)
+			continue;
+		printf("  %s (%s%s%s%s): %u; %s for %.1f s, %u sent and not proved, %u answers "
+		       "awaited\n",
+		       t->plan.vin, t->plan.dialect->name, t->plan.tls ? ", TLS" : "",
+		       t->plan.signs ? ", signs" : "",
+		       t->plan.cipher != ALGORITHM_NONE ? ", encrypts" : "", owed, states[t->state],
+		       (double)(f->ended_us - t->since_us) / 1e6, t->outbox.kept.count,
+		       t->outbox.count);
+		lines--;
+	}
+}
+
 static json_t *truck_json(const struct terminal *t)
 {
 	char hash[17];
