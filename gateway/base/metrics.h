@@ -34,6 +34,8 @@
 	X(tls_crl_failures_total, counter, "times that a CRL could not be used")                   \
 	X(received_bytes_total, counter, "bytes read from terminals, after TLS")                   \
 	X(frames_received_total, counter, "frames with a plausible header")                        \
+	X(frames_not_kept_total, counter,                                                          \
+	  "refused frames of which only the count is kept: there were too many")                   \
 	X(noise_bytes_total, counter, "bytes skipped in search of a frame")                        \
 	X(frames_answered_total, counter, "answers sent")                                          \
 	X(reading_paused_total, counter, "times reading stopped because a bound was reached")      \

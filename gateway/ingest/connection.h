@@ -77,6 +77,7 @@ struct connection {
 	uint32_t out_size;     /* handed to libuv, not yet sent */
 	uint32_t answers;      /* of ours in the pipeline: they hold a pointer to us */
 	uint32_t answers_size; /* bytes of them */
+	uint32_t discarded;    /* bytes that came while lingering */
 	struct session session;
 	struct quota_bucket quota;
 	struct quota_guest guest; /* how its address is charged for it */

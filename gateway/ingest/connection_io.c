@@ -8,7 +8,13 @@
 
 #include "gateway/ingest/loop.h"
 
-enum { IN_MIN = 512, ROOM_MIN = 512 };
+enum {
+	IN_MIN = 512,
+	ROOM_MIN = 512,
+	/* What may still have been on its way when we said our last word.  Who sends more does not
+	 * listen, and reading it would cost more than what he was put out for. */
+	DISCARD_MAX = 16 * 1024,
+};
 
 static size_t held_max(const struct connection *c)
 {
@@ -53,7 +59,11 @@ static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		connection_input_ends(c);
 	} else if (n < 0) {
 		connection_close(c, END_PEER);
-	} else if (n > 0 && c->state != CONNECTION_LINGERING) {
+	} else if (n > 0 && c->state == CONNECTION_LINGERING) {
+		c->discarded += (uint32_t)n;
+		if (c->discarded > DISCARD_MAX)
+			connection_close(c, (enum connection_end)c->end);
+	} else if (n > 0) {
 		c->stream->received(c, (const uint8_t *)buf->base, (size_t)n);
 	}
 }

@@ -152,7 +152,7 @@ static enum quota_offence offence_of(enum verdict verdict)
  * What a logged-in terminal sends about itself is evidence and always kept.  What anybody could
  * send is kept at a bounded rate, or strangers could fill the disk.
  */
-static bool within_rate(struct connection *c, enum verdict verdict)
+static bool within_rate(struct connection *c, const struct frame *f, enum verdict verdict)
 {
 	static const bool own[VERDICT_COUNT] = {
 		[VERDICT_BAD_UNIT] = true,	    [VERDICT_BAD_TIME] = true,
@@ -162,13 +162,17 @@ static bool within_rate(struct connection *c, enum verdict verdict)
 		[VERDICT_PLAIN_REFUSED] = true,
 	};
 	struct session *s = &c->session;
+	struct loop *l = c->loop;
 
 	if (verdict == VERDICT_ACCEPTED || ((s->logged_in || s->platform != NULL) && own[verdict]))
 		return true;
-	if (s->refused >= c->loop->config->session_bad_frames_max)
-		return false;
-	s->refused++;
-	return true;
+	if (s->refused < l->config->session_bad_frames_max &&
+	    quota_keep(l->server->quota, l->config, c->peer, f->size, uv_now(&l->uv))) {
+		s->refused++;
+		return true;
+	}
+	metrics_add(l->metrics, METRIC_frames_not_kept_total, 1);
+	return false;
 }
 
 static void count_minute(struct session *s, uint64_t now_ms)
@@ -254,7 +258,7 @@ static void conclude(struct hearing *h)
 		j->answer = frame_meaning(&j->seen) == MEANING_ACTIVATION
 				    ? answer_to_activation(j->verdict)
 				    : answer_to(h->f, j->verdict);
-	j->keep = j->keep && within_rate(c, j->verdict);
+	j->keep = j->keep && within_rate(c, h->f, j->verdict);
 	/* What is not kept makes no promise, so its answer waits for nothing. */
 	j->at_once = j->at_once || !j->keep;
 	if (h->f->header == HEADER_V && c->session.hj1239)

@@ -15,9 +15,9 @@
 enum { WAYS = 16, LOCKS = 64, KEY_WORDS = 5, BURST_S = 10 };
 
 /*
- * Points for an offence.  An address is refused above ALLOWANCE points for itself, and as many for
- * each good connection.  One offence a second comes to 87 times its points in the long run, with
- * the half-life of a minute.
+ * Points for an offence.  Above ALLOWANCE points for itself, and as many for each good connection,
+ * new connections of an address are refused, but for the few that its good ones vouch for.  One
+ * offence a second comes to 87 times its points in the long run, with the half-life of a minute.
  */
 static const double offence_points[OFFENCE_COUNT] = {
 	/* 20 broken frames a minute: a sick modem gains nothing by coming back each few seconds. */
@@ -42,6 +42,10 @@ enum {
 	/* Points above this many allowances are not counted: three half-lives after the last
 	 * offence everybody is let in again. */
 	ALLOWANCES_MAX = 8,
+	/* So many good connections vouch for one newcomer a second.  Between connecting and login
+	 * nobody can tell him from whoever brought the points in; he may have to try more than
+	 * once, and all that come in for it cost us little. */
+	GOOD_PER_ADMISSION = 10,
 };
 
 struct key {
@@ -56,7 +60,7 @@ struct entry {
 	 * it speaks for a fleet that was cut off and comes back all at once. */
 	double penalty, credit;
 	uint64_t seen_ms;
-	struct quota_bucket logins;
+	struct quota_bucket logins, admissions, kept;
 };
 
 struct set {
@@ -72,6 +76,8 @@ struct table {
 
 struct quota {
 	struct table sources, vins;
+	pthread_mutex_t kept_mutex;
+	struct quota_bucket kept; /* of all addresses */
 };
 
 /* ---- tables ---- */
@@ -211,6 +217,7 @@ int quota_new(size_t remembered_max, struct quota **ret, struct error *err)
 	assert(remembered_max > 0);
 	if (q == NULL)
 		return error_set(err, ERROR_MEMORY, "quota: out of memory");
+	pthread_mutex_init(&q->kept_mutex, NULL);
 	if (table_init(&q->sources, remembered_max) != 0 ||
 	    table_init(&q->vins, remembered_max) != 0) {
 		quota_free(q);
@@ -226,13 +233,15 @@ void quota_free(struct quota *q)
 		return;
 	table_release(&q->sources);
 	table_release(&q->vins);
+	pthread_mutex_destroy(&q->kept_mutex);
 	free(q);
 }
 
 /* ---- buckets ---- */
 
-/* Takes one; 0, or the milliseconds until there is one. */
-static unsigned bucket_take(struct quota_bucket *b, double per_s, double burst, uint64_t now_ms)
+/* Takes so many; 0, or the milliseconds until they are there. */
+static unsigned bucket_take(struct quota_bucket *b, double wanted, double per_s, double burst,
+			    uint64_t now_ms)
 {
 	if (b->at_ms == 0)
 		b->left = burst;
@@ -242,16 +251,16 @@ static unsigned bucket_take(struct quota_bucket *b, double per_s, double burst, 
 		b->left = burst;
 	if (b->at_ms < now_ms)
 		b->at_ms = now_ms;
-	if (b->left < 1)
-		return (unsigned)ceil((1 - b->left) / per_s * 1000);
-	b->left -= 1;
+	if (b->left < wanted)
+		return (unsigned)ceil((wanted - b->left) / per_s * 1000);
+	b->left -= wanted;
 	return 0;
 }
 
 unsigned quota_take(struct quota_bucket *b, unsigned rate, uint64_t now_ms)
 {
 	assert(rate > 0);
-	return bucket_take(b, rate, (double)rate * BURST_S, now_ms);
+	return bucket_take(b, 1, rate, (double)rate * BURST_S, now_ms);
 }
 
 /* A minute's worth may come at once: a fleet comes back from a tunnel together. */
@@ -263,7 +272,7 @@ static bool login_take(struct table *t, const struct key *key, int64_t per_minut
 
 	if (per_minute == 0 || (e = entry_get(t, key, true, c, now_ms)) == NULL)
 		return true;
-	ok = bucket_take(&e->logins, (double)per_minute / 60, (double)per_minute, now_ms) == 0;
+	ok = bucket_take(&e->logins, 1, (double)per_minute / 60, (double)per_minute, now_ms) == 0;
 	entry_put(t, e);
 	return ok;
 }
@@ -280,9 +289,23 @@ bool quota_login(struct quota *q, const struct config *c, const uint8_t peer[16]
 
 /* ---- addresses ---- */
 
+static double standing(const struct entry *e)
+{
+	return fmax(e->good, e->credit);
+}
+
 static double allowance(const struct entry *e)
 {
-	return ALLOWANCE * (1 + fmax(e->good, e->credit));
+	return ALLOWANCE * (1 + standing(e));
+}
+
+static bool is_welcome(struct entry *e, uint64_t now_ms)
+{
+	const double per_s = standing(e) / GOOD_PER_ADMISSION;
+
+	if (e->penalty <= allowance(e))
+		return true;
+	return per_s >= 1 && bucket_take(&e->admissions, 1, per_s, per_s, now_ms) == 0;
 }
 
 bool quota_accept(struct quota *q, const struct config *c, const uint8_t peer[16],
@@ -295,7 +318,7 @@ bool quota_accept(struct quota *q, const struct config *c, const uint8_t peer[16
 	if (e == NULL)
 		return true; /* more addresses than we remember: the common bounds hold */
 	if ((c->limit_source_connections == 0 || e->open < c->limit_source_connections) &&
-	    e->penalty <= allowance(e)) {
+	    is_welcome(e, now_ms)) {
 		e->open++;
 		guest->counted = true;
 	}
@@ -350,6 +373,29 @@ void quota_offence(struct quota *q, const struct config *c, const uint8_t peer[1
 		e->penalty =
 			fmin(e->penalty + offence_points[offence], ALLOWANCES_MAX * allowance(e));
 	entry_put(&q->sources, e);
+}
+
+bool quota_keep(struct quota *q, const struct config *c, const uint8_t peer[16], size_t size,
+		uint64_t now_ms)
+{
+	const struct key key = source_key(peer);
+	const double kib = fmax(1, (double)size / 1024);
+	struct entry *e = entry_get(&q->sources, &key, true, c, now_ms);
+	double per_minute = (double)c->session_bad_frames_max;
+	bool ok = true;
+
+	if (e !=
+	    NULL) { /* else there are more addresses than we remember: the common bound holds */
+		per_minute += standing(e);
+		ok = bucket_take(&e->kept, kib, per_minute / 60, per_minute, now_ms) == 0;
+		entry_put(&q->sources, e);
+	}
+	if (!ok)
+		return false;
+	pthread_mutex_lock(&q->kept_mutex);
+	ok = bucket_take(&q->kept, kib, KEPT_KIB_S, 60 * KEPT_KIB_S, now_ms) == 0;
+	pthread_mutex_unlock(&q->kept_mutex);
+	return ok;
 }
 
 unsigned quota_early_drop(unsigned unauthenticated, unsigned limit, uint32_t chance)

@@ -67,6 +67,15 @@ void quota_offence(struct quota *q, const struct config *c, const uint8_t peer[1
 		   struct quota_guest *guest, enum quota_offence offence, uint64_t now_ms);
 
 /*
+ * A frame of size bytes was refused that anybody could have sent.  False: enough of these are kept,
+ * so that nobody fills the disk by connecting again and again.  bad_frames_max KiB a minute for an
+ * address, and one more for each of its good connections; for all addresses together KEPT_KIB_S.
+ */
+enum { KEPT_KIB_S = 64 };
+bool quota_keep(struct quota *q, const struct config *c, const uint8_t peer[16], size_t size,
+		uint64_t now_ms);
+
+/*
  * The frames of one session: a token bucket of rate a second and 10 seconds' burst, inside the
  * session.  Returns 0: go on, or the milliseconds to wait before reading on.  Loop thread.
  */

@@ -103,6 +103,18 @@ class Limits(GatewayTest):
         other = self.client(g).send(wire.login_p(self.now, vin="LTEST000000000002"))
         self.assertEqual(other.frame()[1:], (1, OK))
 
+    def test_who_goes_on_sending_behind_our_last_word_is_reset(self):
+        g = self.gateway(session={"bad_frames_max": 1})
+        bad = bytearray(wire.report_c(self.now))
+        bad[-1] ^= 1
+        c, sent, chunk = self.client(g), 0, bytes(bad) * 1000
+        with self.assertRaises(ConnectionError):
+            while sent < 400 << 20:  # a second of lingering would take all of it
+                c.send(chunk)
+                sent += len(chunk)
+        self.assertLess(sent, 64 << 20)  # what was read, and the buffers of both sockets
+        self.assertEqual(g.metrics()["connections_closed_bad_frames_total"], 1)
+
     def test_who_sends_more_than_his_share_waits_and_loses_nothing(self):
         g = self.gateway(limit={"vin_frames": 50})  # 500 at once, then 50 a second
         c = self.client(g).send(wire.login_p(self.now))

@@ -1,4 +1,4 @@
-/* Quotas with a clock of the test's own: what is let in, what is remembered, what is forgotten. */
+/* Quotas of addresses: what is let in, what is remembered, what is forgotten. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,98 +7,8 @@
 
 #include <pthread.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "gateway/ingest/quota.h"
-
-enum { SECOND = 1000, MINUTE = 60 * SECOND, REMEMBERED = 1600, START = 1000 * MINUTE };
-
-struct world {
-	struct quota *q;
-	struct config c;
-	uint64_t now;
-};
-
-static int make_world(void **state)
-{
-	static struct world w;
-
-	w = (struct world){ .now = START };
-	w.c.limit_source_connections = 1000;
-	w.c.limit_source_logins = 600;
-	w.c.limit_vin_logins = 20;
-	w.c.limit_penalty_half_life_s = 60;
-	*state = &w;
-	return quota_new(REMEMBERED, &w.q, NULL);
-}
-
-static int free_world(void **state)
-{
-	struct world *w = *state;
-
-	quota_free(w->q);
-	return 0;
-}
-
-struct peer {
-	uint8_t bytes[16];
-};
-
-/* A v4-mapped address. */
-static struct peer v4(uint32_t n)
-{
-	return (struct peer){ { [10] = 0xFF,
-				[11] = 0xFF,
-				n >> 24 & 0xFF,
-				n >> 16 & 0xFF,
-				n >> 8 & 0xFF,
-				n & 0xFF } };
-}
-
-static bool come(struct world *w, struct peer p, struct quota_guest *g)
-{
-	*g = (struct quota_guest){ 0 };
-	return quota_accept(w->q, &w->c, p.bytes, g, w->now);
-}
-
-/* Comes and goes; true when it was let in. */
-static bool visit(struct world *w, struct peer p)
-{
-	struct quota_guest g;
-	const bool in = come(w, p, &g);
-
-	quota_closed(w->q, &w->c, p.bytes, &g, w->now);
-	return in;
-}
-
-/* Comes, does it, goes.  False: it was not let in to do it. */
-static bool offend(struct world *w, struct peer p, enum quota_offence offence)
-{
-	struct quota_guest g;
-	const bool in = come(w, p, &g);
-
-	if (in)
-		quota_offence(w->q, &w->c, p.bytes, &g, offence, w->now);
-	quota_closed(w->q, &w->c, p.bytes, &g, w->now);
-	return in;
-}
-
-static unsigned offend_until_refused(struct world *w, struct peer p, enum quota_offence offence)
-{
-	unsigned n = 0;
-
-	while (offend(w, p, offence))
-		assert_in_range(++n, 0, 1000000);
-	return n;
-}
-
-static void good_neighbours(struct world *w, struct peer p, struct quota_guest *g, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		assert_true(come(w, p, &g[i]));
-		quota_welcome(w->q, &w->c, p.bytes, &g[i], w->now);
-	}
-}
+#include "test/ingest/quota_world.h"
 
 static void test_connections_of_an_address_are_bounded(void **state)
 {
@@ -205,6 +115,27 @@ static void test_one_bad_truck_does_not_lock_out_its_neighbours(void **state)
 	assert_false(visit(w, v4(2)));
 }
 
+/* Whoever it is that floods: who is known to be good lets some newcomers in, and only he. */
+static void test_good_neighbours_vouch_for_a_few_newcomers(void **state)
+{
+	struct world *w = *state;
+	static struct quota_guest g[50];
+	unsigned in = 0;
+
+	good_neighbours(w, v4(1), g, 50);
+	for (int i = 0; i < 10000; i++)
+		quota_offence(w->q, &w->c, v4(1).bytes, &(struct quota_guest){ 0 },
+			      OFFENCE_BAD_FRAMES, w->now);
+	for (int i = 0; i < 100; i++) { /* ten seconds of an attempt each tenth */
+		in += visit(w, v4(1));
+		w->now += SECOND / 10;
+	}
+	assert_in_range(in, 50, 55);
+	offend_until_refused(w, v4(2), OFFENCE_BAD_FRAMES);
+	for (int i = 0; i < 100; i++)
+		assert_false(visit(w, v4(2)));
+}
+
 static void test_who_offends_speaks_for_nobody(void **state)
 {
 	struct world *w = *state;
@@ -250,24 +181,6 @@ static void test_credit_counts_who_is_there_at_one_time(void **state)
 	assert_int_equal(offend_until_refused(w, v4(1), OFFENCE_BAD_FRAMES), 11);
 }
 
-static void test_logins_of_a_vin_are_bounded_for_each_address(void **state)
-{
-	struct world *w = *state;
-	const char *a = "LTEST000000000001", *b = "LTEST000000000002";
-
-	for (int i = 0; i < 20; i++)
-		assert_true(quota_login(w->q, &w->c, v4(1).bytes, a, w->now));
-	assert_false(quota_login(w->q, &w->c, v4(1).bytes, a, w->now));
-	/* The last character counts, and nobody elsewhere can use up the truck's logins. */
-	assert_true(quota_login(w->q, &w->c, v4(1).bytes, b, w->now));
-	assert_true(quota_login(w->q, &w->c, v4(2).bytes, a, w->now));
-	w->now += 3 * SECOND; /* 20 a minute */
-	assert_true(quota_login(w->q, &w->c, v4(1).bytes, a, w->now));
-	assert_false(quota_login(w->q, &w->c, v4(1).bytes, a, w->now));
-	w->c.limit_vin_logins = 0;
-	assert_true(quota_login(w->q, &w->c, v4(1).bytes, a, w->now));
-}
-
 /* Others come by in thousands, each once; what is in use is not what is forgotten. */
 static void test_who_is_seen_again_and_again_is_not_forgotten(void **state)
 {
@@ -287,23 +200,6 @@ static void test_who_is_seen_again_and_again_is_not_forgotten(void **state)
 	assert_in_range(in, 20, 20 + 3); /* 20 at once, and one each 3 seconds of 8 */
 }
 
-static void test_logins_of_an_address_are_bounded(void **state)
-{
-	struct world *w = *state;
-	char vin[18];
-	int in = 0;
-
-	for (int i = 0; i < 1000; i++) {
-		snprintf(vin, sizeof(vin), "LTEST%012d", i);
-		in += quota_login(w->q, &w->c, v4(1).bytes, vin, w->now);
-	}
-	assert_int_equal(in, 600);
-	assert_true(quota_login(w->q, &w->c, v4(2).bytes, vin, w->now));
-	w->c.limit_source_logins = 0;
-	assert_true(quota_login(w->q, &w->c, v4(1).bytes, vin, w->now));
-}
-
-/* More addresses than there are places come by: the bad ones are the last to be forgotten. */
 static void test_bad_addresses_outlive_a_stream_of_others(void **state)
 {
 	struct world *w = *state;
@@ -349,53 +245,6 @@ static void test_more_addresses_with_connections_than_places(void **state)
 		assert_true(come(w, v4(i), &g[i]));
 		assert_true(g[i].counted);
 	}
-}
-
-static void test_a_session_has_its_rate_and_ten_seconds_of_it_at_once(void **state)
-{
-	struct quota_bucket b = { 0 };
-	uint64_t now = START;
-	unsigned taken = 0, wait;
-
-	(void)state;
-	while (quota_take(&b, 100, now) == 0)
-		taken++;
-	assert_int_equal(taken, 1000);
-	assert_int_equal(quota_take(&b, 100, now), 10);
-	for (int i = 0; i < 1000; i++) { /* who waits as long as told is let go on, always */
-		wait = quota_take(&b, 100, now);
-		assert_in_range(wait, 1, 10);
-		now += wait;
-		assert_int_equal(quota_take(&b, 100, now), 0);
-	}
-	assert_in_range(now - START, 9990, 10010);
-	/* Time that steps back gives nothing and takes nothing. */
-	assert_int_not_equal(quota_take(&b, 100, now - 5000), 0);
-	assert_int_not_equal(quota_take(&b, 100, now), 0);
-	now += 3600 * SECOND;
-	for (taken = 0; quota_take(&b, 100, now) == 0; taken++)
-		;
-	assert_int_equal(taken, 1000);
-}
-
-static void test_early_drop_rises_from_never_to_always(void **state)
-{
-	unsigned dropped[3] = { 0 };
-	const unsigned at[3] = { 1250, 1500, 1750 };
-
-	(void)state;
-	assert_int_equal(quota_early_drop(0, 1000, 0), 0);
-	assert_int_equal(quota_early_drop(1000, 1000, 0), 0);
-	assert_int_equal(quota_early_drop(1001, 1000, 0), 1);
-	assert_int_equal(quota_early_drop(1999, 1000, UINT32_MAX), 0);
-	assert_int_equal(quota_early_drop(2000, 1000, UINT32_MAX), 1);
-	assert_int_equal(quota_early_drop(2010, 1000, UINT32_MAX), 10);
-	for (uint64_t chance = 0; chance < 1000; chance++)
-		for (int i = 0; i < 3; i++)
-			dropped[i] +=
-				quota_early_drop(at[i], 1000, (uint32_t)((chance << 32) / 1000));
-	for (int i = 0; i < 3; i++)
-		assert_in_range(dropped[i], at[i] - 1001, at[i] - 999);
 }
 
 /* ---- threads ---- */
@@ -454,17 +303,14 @@ int main(void)
 		TEST(test_every_offence_weighs_and_none_alone_locks_out),
 		TEST(test_no_half_life_means_no_penalties),
 		TEST(test_one_bad_truck_does_not_lock_out_its_neighbours),
+		TEST(test_good_neighbours_vouch_for_a_few_newcomers),
 		TEST(test_who_offends_speaks_for_nobody),
 		TEST(test_a_fleet_that_was_cut_off_comes_back),
 		TEST(test_credit_counts_who_is_there_at_one_time),
-		TEST(test_logins_of_a_vin_are_bounded_for_each_address),
 		TEST(test_who_is_seen_again_and_again_is_not_forgotten),
-		TEST(test_logins_of_an_address_are_bounded),
 		TEST(test_bad_addresses_outlive_a_stream_of_others),
 		TEST(test_connections_are_never_forgotten),
 		TEST(test_more_addresses_with_connections_than_places),
-		TEST(test_a_session_has_its_rate_and_ten_seconds_of_it_at_once),
-		TEST(test_early_drop_rises_from_never_to_always),
 		TEST(test_threads_count_together),
 	};
 

@@ -4,6 +4,8 @@
  * Each connection keeps --in-flight requests open and sends the next when an answer comes; or, with
  * --rate, requests go out at that pace over all connections in turn, answered or not.  The
  * server's CPU time is read from /proc before and after, so that the figure is the server's alone.
+ * With --every the time is cut into pieces and each has its line, over connections that stay: so
+ * that something else can be changed from piece to piece.
  * Ends by itself: --seconds, and a bound on how long answers are awaited.
  */
 #include <arpa/inet.h>
@@ -41,6 +43,7 @@ struct load {
 	struct sockaddr_in address;
 	unsigned connections, in_flight;
 	double seconds;
+	double every;
 	double rate; /* requests a second; 0: as fast as answers come */
 	long pid;
 	const char *frames; /* file of the prepared protocol */
@@ -206,12 +209,9 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void run(struct load *l)
+static void open_all(struct load *l)
 {
 	const int64_t patience = (int64_t)WAIT_MAX_S * 1000000000;
-	double cpu, elapsed;
-	int64_t start;
-	uint64_t total;
 
 	for (unsigned i = 0; i < l->connections; i++)
 		open_connection(l, i);
@@ -221,14 +221,21 @@ static void run(struct load *l)
 			l->connections);
 		exit(1);
 	}
-	cpu = cpu_seconds(l->pid);
-	start = now_ns();
-	for (unsigned i = 0; i < l->connections && l->rate <= 0; i++)
-		for (unsigned k = 0; k < l->in_flight; k++)
-			send_request(l, &l->c[i]);
-	serve(l, &l->answered, UINT64_MAX, start + (int64_t)(l->seconds * 1e9), l->rate <= 0);
+}
+
+/* Serves for so long, and prints what came of it. */
+static void measure(struct load *l, double seconds)
+{
+	const double cpu_before = cpu_seconds(l->pid);
+	const int64_t start = now_ns();
+	double cpu, elapsed;
+	uint64_t total;
+
+	l->answered = 0;
+	l->latencies = 0;
+	serve(l, &l->answered, UINT64_MAX, start + (int64_t)(seconds * 1e9), l->rate <= 0);
 	elapsed = (double)(now_ns() - start) / 1e9;
-	cpu = cpu_seconds(l->pid) - cpu;
+	cpu = cpu_seconds(l->pid) - cpu_before;
 	total = l->answered;
 	qsort(l->latency_us, l->latencies, sizeof(l->latency_us[0]), by_value);
 	printf("protocol=%s connections=%u in_flight=%u seconds=%.1f answered=%lu per_second=%.0f "
@@ -237,6 +244,20 @@ static void run(struct load *l)
 	       (double)total / elapsed, total > 0 ? cpu * 1e6 / (double)total : 0.0,
 	       l->latencies > 0 ? l->latency_us[l->latencies / 2] : 0,
 	       l->latencies > 0 ? l->latency_us[l->latencies * 99 / 100] : 0);
+	fflush(stdout);
+}
+
+static void run(struct load *l)
+{
+	double left = l->seconds;
+
+	open_all(l);
+	for (unsigned i = 0; i < l->connections && l->rate <= 0; i++)
+		for (unsigned k = 0; k < l->in_flight; k++)
+			send_request(l, &l->c[i]);
+	for (; l->every > 0 && left > l->every; left -= l->every)
+		measure(l, l->every);
+	measure(l, left);
 }
 
 static const struct load_protocol *find_protocol(const char *name)
@@ -254,15 +275,11 @@ static const struct load_protocol *find_protocol(const char *name)
 static void parse(struct load *l, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "protocol", 1, NULL, 'p' },
-		{ "port", 1, NULL, 'P' },
-		{ "connections", 1, NULL, 'c' },
-		{ "in-flight", 1, NULL, 'k' },
-		{ "rate", 1, NULL, 'r' },
-		{ "seconds", 1, NULL, 's' },
-		{ "pid", 1, NULL, 'i' },
-		{ "frames", 1, NULL, 'f' },
-		{ NULL, 0, NULL, 0 },
+		{ "protocol", 1, NULL, 'p' },	 { "port", 1, NULL, 'P' },
+		{ "connections", 1, NULL, 'c' }, { "in-flight", 1, NULL, 'k' },
+		{ "rate", 1, NULL, 'r' },	 { "seconds", 1, NULL, 's' },
+		{ "every", 1, NULL, 'e' },	 { "pid", 1, NULL, 'i' },
+		{ "frames", 1, NULL, 'f' },	 { NULL, 0, NULL, 0 },
 	};
 	int c;
 
@@ -283,6 +300,9 @@ static void parse(struct load *l, int argc, char **argv)
 		case 's':
 			l->seconds = strtod(optarg, NULL);
 			break;
+		case 'e':
+			l->every = strtod(optarg, NULL);
+			break;
 		case 'r':
 			l->rate = strtod(optarg, NULL);
 			break;
@@ -293,10 +313,10 @@ static void parse(struct load *l, int argc, char **argv)
 			l->pid = strtol(optarg, NULL, 10);
 			break;
 		default:
-			fprintf(stderr,
-				"usage: haulgate-bench-load --port P --pid PID [--protocol "
-				"frames|mqtt|prepared --frames FILE] "
-				"[--connections N] [--in-flight K | --rate R] [--seconds S]\n");
+			fprintf(stderr, "usage: haulgate-bench-load --port P --pid PID [--protocol "
+					"frames|mqtt|prepared --frames FILE] "
+					"[--connections N] [--in-flight K | --rate R] [--seconds S "
+					"[--every S]]\n");
 			exit(2);
 		}
 	}
