@@ -233,6 +233,8 @@ static bool keep(struct pipeline *p, const struct connection *c, const struct fr
 	r.signature_key = j->signature_key;
 	r.signature_user = j->signature_user;
 	r.credential = j->credential;
+	if (c->session.platform != NULL)
+		r.platform = (uint64_t)c->session.platform->id;
 	room = spool_batch_add(p->filling->batch, haulgate__frame_record__get_packed_size(&r));
 	if (room == NULL)
 		return false;

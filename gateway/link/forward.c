@@ -12,7 +12,6 @@ enum {
 	UNSENT_MAX = 1024 * 1024, /* more does not go to a socket that does not take it */
 	READER_RETRY_MS = 1000,
 	STARVED_MS = 10000,
-	CREDENTIAL_PLATFORM = 3, /* schema/0004_identity.sql: credential = id * 4 + kind */
 	NS_PER_S = 1000000000,
 };
 
@@ -47,12 +46,11 @@ static void passed_over(struct link *l, const struct error *err)
 
 /* ---- one record ---- */
 
-static bool comes_from(const struct link *l, uint64_t credential)
+/* Whoever signed it: what a platform brought must not go back to it. */
+static bool comes_from(const struct link *l, uint64_t platform)
 {
-	if (credential % 4 != CREDENTIAL_PLATFORM)
-		return false;
 	for (size_t i = 0; i < l->row.not_from_count; i++)
-		if ((uint64_t)l->row.not_from[i] == credential / 4)
+		if ((uint64_t)l->row.not_from[i] == platform)
 			return true;
 	return false;
 }
@@ -71,7 +69,7 @@ static bool take_record(struct link *l, const struct spool_record *record)
 		count_missing(l, 1);
 		return true;
 	}
-	if (outgoing_read(r, &f) && !comes_from(l, r->credential)) {
+	if (outgoing_read(r, &f) && !comes_from(l, r->platform)) {
 		const int64_t received_at = (int64_t)(r->received_at_ns / NS_PER_S);
 
 		if (selection_wants(&l->row.selection, &h->places, &f, (enum layout)r->layout,

@@ -88,6 +88,8 @@ static void print_proof_json(const Haulgate__FrameRecord *m)
 	if (m->signature_user != SIGNATURE_USER_NONE &&
 	    m->signature_user < sizeof(users) / sizeof(users[0]))
 		printf(",\"signature_user\":\"%s\"", users[m->signature_user]);
+	if (m->platform != 0)
+		printf(",\"platform\":%" PRIu64, m->platform);
 	if (m->credential != 0)
 		printf(",\"credential\":{\"kind\":\"%s\",\"id\":%" PRIu64 "}",
 		       kinds[m->credential % 4], m->credential / 4);
