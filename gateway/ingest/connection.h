@@ -63,7 +63,8 @@ struct connection {
 	const struct stream *stream;
 	SSL *ssl;			 /* NULL on a plain connection */
 	struct certificate *certificate; /* shown and verified; NULL: none */
-	struct list all, wait, partial, paused;
+	struct list all, wait, partial;
+	struct list paused;  /* on loop->paused or loop->stalled */
 	struct list mail;    /* on loop->mail, both under loop->mutex */
 	unsigned mail_why;   /* enum connection_mail */
 	struct list shaking; /* on loop->shaking */

@@ -122,7 +122,7 @@ static enum hold offer(struct connection *c, enum scan found, const struct frame
 	struct pipeline *p = &c->loop->pipeline;
 
 	/* At a stop the frame that a worker has seen is the last one. */
-	if ((c->loop->pauses & ~(c->job != NULL ? (unsigned)PAUSE_STOP : 0)) != 0)
+	if ((c->loop->pauses & ~(PAUSE_MEMORY | (c->job != NULL ? (unsigned)PAUSE_STOP : 0))) != 0)
 		return HOLD_PAUSE;
 	if (found == SCAN_FRAME)
 		return pipeline_frame(p, c, f, VERDICT_ACCEPTED);
@@ -221,7 +221,7 @@ static void in_settle(struct connection *c, bool framed)
 	if (c->held)
 		connection_hush(c);
 	if (c->held == HOLD_PAUSE)
-		list_move_last(&l->paused, &c->paused);
+		list_move_last(&l->stalled, &c->paused);
 	check_backlog(c);
 	if (c->waits_for_peer)
 		connection_hush(c);

@@ -163,11 +163,17 @@ static void wake_cb(uv_async_t *wake)
 		drain_begin(l);
 }
 
+static void resume_all(struct loop *l, struct list *held, unsigned against)
+{
+	while ((l->pauses & against) == 0 && !list_empty(held))
+		connection_resume(list_entry(held->next, struct connection, paused));
+}
+
 /* Those that a pause held go on, until all have or the pause comes back. */
 static void resume_paused(struct loop *l)
 {
-	while (l->pauses == 0 && !list_empty(&l->paused))
-		connection_resume(list_entry(l->paused.next, struct connection, paused));
+	resume_all(l, &l->stalled, ~(unsigned)PAUSE_MEMORY);
+	resume_all(l, &l->paused, ~0u);
 }
 
 static void turn_end_cb(uv_check_t *check)
@@ -212,6 +218,7 @@ static void init_lists(struct loop *l)
 	list_init(&l->connections);
 	list_init(&l->partial);
 	list_init(&l->paused);
+	list_init(&l->stalled);
 	list_init(&l->shaking);
 	list_init(&l->slowed);
 	list_init(&l->ordered);

@@ -34,7 +34,9 @@ enum {
 enum loop_pause {
 	PAUSE_BATCH = 1u << 0,	/* all spool batches are full */
 	PAUSE_SPOOL = 1u << 1,	/* the spool takes nothing now: silence */
-	PAUSE_MEMORY = 1u << 2, /* the loop's share of limit.memory_mib is used up */
+	/* The loop's share of limit.memory_mib is used up.  Frames that are here already are heard
+	 * all the same: nothing else would ever free what they take. */
+	PAUSE_MEMORY = 1u << 2,
 	PAUSE_STOP = 1u << 3,	/* for ever: SIGTERM */
 };
 
@@ -58,6 +60,7 @@ struct loop {
 	struct list waiting[DEADLINE_COUNT];
 	struct list partial;	  /* owe us the rest of a frame, or a sound one; oldest first */
 	struct list paused;	  /* would read if there were no pause */
+	struct list stalled;	  /* have whole frames that a pause stopped */
 	struct list slowed;	  /* sent more than their share */
 	struct list ordered;	  /* have a command in flight */
 	unsigned pauses;	  /* enum loop_pause */

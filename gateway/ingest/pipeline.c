@@ -383,7 +383,7 @@ enum hold pipeline_frame(struct pipeline *p, struct connection *c, const struct 
 	unsigned wait_ms;
 
 	if (!has_room(p->filling->batch, f) && !hand_over(p)) {
-		if (p->loop->pauses == 0)
+		if ((p->loop->pauses & ~(unsigned)PAUSE_MEMORY) == 0)
 			loop_pause(p->loop, PAUSE_BATCH);
 		return HOLD_PAUSE;
 	}

@@ -206,6 +206,27 @@ class Limits(GatewayTest):
         c = self.client(g).send(wire.login_p(self.now))
         self.assertEqual(c.frame()[1:], (1, OK))
 
+    def test_memory_full_of_whole_frames_is_freed_by_hearing_them(self):
+        # 16 MiB for two loops; 300 sessions have 64 KiB of frames each waiting for their quota.
+        g = self.gateway(limit={"memory_mib": 16, "vin_frames": 20})
+        flood = []
+        for i in range(300):
+            vin = f"LTEST{i:012}"
+            c = self.client(g).send(wire.login_p(self.now, vin=vin))
+            self.assertEqual(c.frame()[1:], (1, OK))
+            c.socket.setblocking(False)
+            flood.append([c, wire.frame_p(wire.REALTIME, bytes(600), vin=vin) * 1000])
+        while g.metrics()["reading_paused_total"] == 0:
+            for pair in flood:
+                try:
+                    pair[1] = pair[1][pair[0].socket.send(pair[1]):]
+                except BlockingIOError:
+                    pass
+        for c, _ in flood:
+            c.close()
+        c = self.client(g).send(wire.login_p(self.now, vin="LTEST900000000000"))
+        self.assertEqual(c.frame()[1:], (1, OK))
+
     def pump(self, c, data, expected):
         """Sends and receives until all is sent and expected answers came, or nothing moved for 2 s."""
         c.socket.setblocking(False)
