@@ -173,9 +173,16 @@ struct key_ring *identity_ring(struct identities *t)
 
 /* ---- activation ---- */
 
+/* s: NULL when the vehicle is not registered. */
 static bool is_of_other(const struct holder *h, const struct snapshot *s)
 {
-	return h != NULL && h->vehicle_id != 0 && h->vehicle_id != s->facts.vehicle_id;
+	return h != NULL && h->vehicle_id != 0 &&
+	       (s == NULL || h->vehicle_id != s->facts.vehicle_id);
+}
+
+static bool is_revoked(const struct holder *h)
+{
+	return h != NULL && h->revoked > 0;
 }
 
 /* The vehicle's own active key, in this chip or in one that was not registered. */
@@ -201,16 +208,15 @@ static enum identity_activation judge(const struct identities *t, const char *vi
 
 	if (!t->loaded)
 		return IDENTITY_ACTIVATION_NOT_LOADED;
-	if (s == NULL || s->identity.blocked)
+	if (s != NULL && s->identity.blocked)
 		return IDENTITY_ACTIVATION_VIN_UNKNOWN;
 	if (is_of_other(key, s) || is_of_other(chip, s))
 		return IDENTITY_ACTIVATION_CHIP_TAKEN;
-	if (is_known(s, key_claim, chip_id))
+	if (s != NULL && is_known(s, key_claim, chip_id))
 		return IDENTITY_ACTIVATION_KNOWN;
-	if (s->identity.activated || (key != NULL && key->revoked > 0) ||
-	    (chip != NULL && chip->revoked > 0))
+	if ((s != NULL && s->identity.activated) || is_revoked(key) || is_revoked(chip))
 		return IDENTITY_ACTIVATION_PERSON;
-	return IDENTITY_ACTIVATION_FIRST;
+	return s == NULL ? IDENTITY_ACTIVATION_VIN_UNKNOWN : IDENTITY_ACTIVATION_FIRST;
 }
 
 enum identity_activation identity_activation(struct identities *t, const char *vin,

@@ -138,7 +138,7 @@ bool identity_chip(struct identities *t, const char *chip_id, char ret_vin[VIN_S
  */
 enum identity_activation {
 	IDENTITY_ACTIVATION_NOT_LOADED,
-	IDENTITY_ACTIVATION_VIN_UNKNOWN, /* or blocked */
+	IDENTITY_ACTIVATION_VIN_UNKNOWN, /* or blocked; nothing else speaks against it */
 	IDENTITY_ACTIVATION_KNOWN,	 /* active already, with this chip */
 	IDENTITY_ACTIVATION_CHIP_TAKEN,	 /* chip or key are another VIN's */
 	IDENTITY_ACTIVATION_PERSON,	 /* another key was there, or this one was revoked */

@@ -178,25 +178,37 @@ static void news_add(struct news *news, const char *payload)
 	news->ids[news->count++] = id;
 }
 
-/* What has come, and what is due. */
+/* Fills news with what libpq has at hand.  False: nothing. */
+static bool gather(struct identities *t, struct news *news)
+{
+	PGnotify *n;
+
+	while ((n = PQnotifies(t->db.conn)) != NULL) {
+		news_add(news, n->extra);
+		PQfreemem(n);
+	}
+	return news->all || news->platforms || news->count > 0;
+}
+
+/*
+ * What has come, and what is due.  More may come in with the answers of a load, where no poll()
+ * would find it: so it is looked for until there is none.
+ */
 static int hear(struct identities *t, struct error *err)
 {
 	struct news news = { .all = atomic_exchange(&t->reloaded, false) };
-	PGnotify *n;
 	int rc;
 
 	if ((rc = database_listen(&t->db, err)) < 0)
 		return rc;
-	while ((n = PQnotifies(t->db.conn)) != NULL) {
-		news_add(&news, n->extra);
-		PQfreemem(n);
-	}
 	if (clock_mono_ns() - t->full_ns > FULL_S * second_ns)
 		news.all = news.platforms = true;
-	if ((rc = load_news(t, &news, err)) < 0)
-		return rc;
-	if (news.all || news.platforms || news.count > 0)
+	while (gather(t, &news) && !atomic_load(&t->stopping)) {
+		if ((rc = load_news(t, &news, err)) < 0)
+			return rc;
 		t->heard_ns = clock_mono_ns();
+		news = (struct news){ 0 };
+	}
 	if (clock_mono_ns() - t->heard_ns > PING_S * second_ns) {
 		rc = database_command(&t->db, "SELECT 1", err);
 		t->heard_ns = clock_mono_ns();

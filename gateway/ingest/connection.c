@@ -73,6 +73,16 @@ void connection_offence(struct connection *c, enum quota_offence offence)
 	quota_offence(l->server->quota, l->config, c->peer, &c->guest, offence, uv_now(&l->uv));
 }
 
+void connection_silent(struct connection *c, bool silent)
+{
+	if (silent && is_stranger((enum connection_state)c->state)) {
+		c->silent_ms = uv_now(&c->loop->uv);
+		list_move_last(&c->loop->silent, &c->silent);
+	} else {
+		list_remove(&c->silent);
+	}
+}
+
 /* The only place where a state changes. */
 static void connection_move(struct connection *c, enum connection_state next)
 {
@@ -88,6 +98,8 @@ static void connection_move(struct connection *c, enum connection_state next)
 	}
 	l->strangers += (unsigned)is_stranger(next) - (unsigned)is_stranger(last);
 	c->state = (uint8_t)next;
+	if (is_stranger(next) != is_stranger(last))
+		connection_silent(c, is_stranger(next));
 	if (states[next].deadline == DEADLINE_COUNT) {
 		list_remove(&c->wait);
 	} else if (states[next].deadline != states[last].deadline) {
@@ -317,6 +329,7 @@ void connection_ask(struct connection *c, struct crypto_job *job)
 	}
 	c->job = job;
 	c->loop->jobs++;
+	connection_silent(c, false);
 	crypto_submit(c->loop->server->crypto, job);
 }
 
@@ -343,6 +356,7 @@ void connection_job_done(struct connection *c)
 	c->loop->jobs--;
 	c->job->done = true;
 	if (connection_open(c)) {
+		connection_silent(c, !c->session.contends);
 		connection_resume(c);
 		return;
 	}

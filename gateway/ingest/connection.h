@@ -68,10 +68,11 @@ struct connection {
 	struct list mail;    /* on loop->mail, both under loop->mutex */
 	unsigned mail_why;   /* enum connection_mail */
 	struct list shaking; /* on loop->shaking */
+	struct list silent;  /* on loop->silent, since silent_ms */
 	struct list slowed;  /* on loop->slowed, until slowed_ms */
 	struct list ordered; /* on loop->ordered: a command is in flight */
 	uint64_t serial;     /* loop << 48 | count */
-	uint64_t wait_ms, partial_ms, slowed_ms;
+	uint64_t wait_ms, partial_ms, slowed_ms, silent_ms;
 	/* Bytes of a frame that is not complete, or that waits for a resume; NULL when empty. */
 	uint8_t *in;
 	uint32_t in_size, in_max;
@@ -120,6 +121,8 @@ void connection_send(struct connection *c, const uint8_t *bytes, size_t size);
 /* Something that may have put a command in flight, or ended one, was done. */
 void connection_ordered(struct connection *c);
 /* The address of the peer is remembered for what it did. */
+/* A stranger begins to be silent, or has said something that is worth waiting for. */
+void connection_silent(struct connection *c, bool silent);
 void connection_offence(struct connection *c, enum quota_offence offence);
 /* The frames that it sent behind this moment wait for ms milliseconds. */
 void connection_slow(struct connection *c, unsigned ms);

@@ -86,6 +86,7 @@ static struct connection *connection_new(struct listener *listener)
 	list_init(&c->paused);
 	list_init(&c->mail);
 	list_init(&c->shaking);
+	list_init(&c->silent);
 	list_init(&c->slowed);
 	list_init(&c->ordered);
 	list_init(&c->all);
@@ -98,14 +99,15 @@ static struct connection *connection_new(struct listener *listener)
 		list_move_last(&l->shaking, &c->shaking);
 	}
 	l->strangers++;
+	connection_silent(c, true);
 	uv_tcp_init(&l->uv, &c->tcp);
 	return c;
 }
 
 /* True when it was given up: it is old enough, and it is not we who keep it waiting. */
-static bool give_up(struct connection *c, uint64_t age_ms)
+static bool give_up(struct connection *c, uint64_t since_ms, uint64_t age_ms)
 {
-	if (c->put_off || c->wait_ms + age_ms > uv_now(&c->loop->uv))
+	if (c->put_off || since_ms + age_ms > uv_now(&c->loop->uv))
 		return false;
 	connection_close(c, END_DROPPED);
 	return true;
@@ -113,19 +115,21 @@ static bool give_up(struct connection *c, uint64_t age_ms)
 
 static bool drop_stranger(struct loop *l)
 {
-	struct list *oldest = l->waiting[DEADLINE_LOGIN].next;
+	struct connection *oldest = list_entry(l->silent.next, struct connection, silent);
 
-	return oldest != &l->waiting[DEADLINE_LOGIN] &&
-	       give_up(list_entry(oldest, struct connection, wait), SILENT_MS);
+	return !list_empty(&l->silent) && give_up(oldest, oldest->silent_ms, SILENT_MS);
 }
 
 static bool drop_handshake(struct loop *l)
 {
 	struct list *at = l->shaking.next;
 
-	for (unsigned n = 0; n < DROP_LOOKS && at != &l->shaking; n++, at = at->next)
-		if (give_up(list_entry(at, struct connection, shaking), SHAKING_MS))
+	for (unsigned n = 0; n < DROP_LOOKS && at != &l->shaking; n++, at = at->next) {
+		struct connection *c = list_entry(at, struct connection, shaking);
+
+		if (give_up(c, c->wait_ms, SHAKING_MS))
 			return true;
+	}
 	return false;
 }
 

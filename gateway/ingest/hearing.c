@@ -150,14 +150,29 @@ static bool has_cipher(const struct hearing *h)
 	return false;
 }
 
+static const struct identity_key *key_now(const struct hearing *h, int64_t id)
+{
+	for (size_t i = 0; h->identity != NULL && i < h->identity->key_count; i++)
+		if (h->identity->keys[i].id == id)
+			return &h->identity->keys[i];
+	return NULL;
+}
+
+static bool is_in_force(const struct hearing *h, int64_t id)
+{
+	const struct identity_key *key = key_now(h, id);
+
+	return key != NULL && key->valid_from <= h->now && h->now < key->valid_to;
+}
+
 /* A report is checked at random, so that nobody knows which; all else always. */
 static bool draw(const struct hearing *h)
 {
 	const struct session *s = &h->c->session;
 	const double share = h->identity != NULL ? h->identity->signature_share : 1;
 
-	/* One that has shown nothing yet is not spared. */
-	if (s->contends || (share > 0 && s->platform == NULL && s->key == 0))
+	/* One that has shown nothing yet, or a key that is good no more, is not spared. */
+	if (s->contends || (share > 0 && s->platform == NULL && !is_in_force(h, s->key)))
 		return true;
 	return loop_random(h->c->loop) < share * 4294967296.0;
 }
@@ -205,8 +220,9 @@ enum verdict hearing_open(struct hearing *h)
 	if (!h->proof->guarded)
 		return VERDICT_ACCEPTED;
 	r = &h->proof->result;
+	hearing_identify(h);
 	if (r->verdict == VERDICT_ENCRYPTED || r->verdict == VERDICT_DECRYPT_FAILED)
-		return r->verdict;
+		return h->known == IDENTITY_NOT_LOADED ? hearing_silence(h) : r->verdict;
 	if (r->opened) {
 		j->seen.unit = h->proof->unit;
 		j->seen.unit_size = r->unit_size;
@@ -256,9 +272,10 @@ static enum verdict judge_check(struct hearing *h, bool required)
 	switch (j->signature) {
 	case SIGNATURE_VALID:
 		j->quirks &= ~(unsigned)QUIRK_SIGNATURE_UNCHECKED;
-		session_proved(h, (int64_t)j->signature_key);
+		session_spoke(h, (int64_t)j->signature_key);
 		return VERDICT_ACCEPTED;
 	case SIGNATURE_SKIPPED:
+		session_spoke(h, h->c->session.key);
 		j->quirks &= ~(unsigned)QUIRK_SIGNATURE_UNCHECKED;
 		j->quirks |= QUIRK_SIGNATURE_SKIPPED;
 		return VERDICT_ACCEPTED;
@@ -289,6 +306,12 @@ enum verdict hearing_verify(struct hearing *h)
 		j->signature = h->proof->result.signature;
 		j->signature_key = h->proof->result.signature_key;
 		j->signature_user = h->proof->result.signature_user;
+		/* Revoked while the worker had the frame. */
+		if (j->signature == SIGNATURE_VALID &&
+		    key_now(h, (int64_t)j->signature_key) == NULL) {
+			j->signature = SIGNATURE_INVALID;
+			j->signature_key = 0;
+		}
 	} else if (draw(h)) {
 		return hearing_ask(h, true);
 	} else {

@@ -68,8 +68,9 @@ enum verdict hearing_verify(struct hearing *h);
 
 /* Binds f->vin to the connection.  Of one that is bound: nothing. */
 enum verdict session_bind(struct hearing *h);
-/* The report in h->scratch has a valid signature by that key. */
-void session_proved(struct hearing *h, int64_t key);
+/* The report in h->scratch has a valid signature by that key; or the session had shown the key
+ * before, and its signature is one of those that are not looked at. */
+void session_spoke(struct hearing *h, int64_t key);
 
 /* ---- the rules ---- */
 

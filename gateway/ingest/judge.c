@@ -51,6 +51,12 @@ static bool is_of_vehicle(enum meaning meaning)
 	       meaning == MEANING_TAMPER_ALARM || meaning == MEANING_ACTIVATION;
 }
 
+/* By the quota of logins; a platform's login is counted by its own rule. */
+static bool is_counted(enum meaning meaning)
+{
+	return meaning == MEANING_LOGIN || meaning == MEANING_ACTIVATION;
+}
+
 /* Secrets never reach the disk, however broken their frame is. */
 static void keep_secrets(struct hearing *h, enum meaning meaning)
 {
@@ -67,15 +73,15 @@ static enum verdict judge_sender(struct hearing *h, enum meaning meaning)
 		return VERDICT_VIN_MISMATCH;
 	if (s->platform != NULL)
 		return is_of_vehicle(meaning) ? platform_speaks_for(h) : VERDICT_ACCEPTED;
-	if (h->proof == NULL && (meaning == MEANING_LOGIN || meaning == MEANING_ACTIVATION) &&
-	    !hearing_may_log_in(h, h->f->vin))
+	if (h->proof == NULL && is_counted(meaning) && !hearing_may_log_in(h, h->f->vin))
 		return VERDICT_THROTTLED;
 	return VERDICT_ACCEPTED;
 }
 
 static enum verdict judge(struct hearing *h, enum verdict so_far)
 {
-	enum meaning meaning = frame_meaning(h->f);
+	const enum meaning outside = frame_meaning(h->f);
+	enum meaning meaning = outside;
 	enum verdict verdict;
 
 	assert((size_t)meaning < sizeof(rules) / sizeof(rules[0]));
@@ -92,7 +98,11 @@ static enum verdict judge(struct hearing *h, enum verdict so_far)
 		return verdict;
 	if (h->j->opened) { /* where the length tells the meaning, it is known now */
 		meaning = frame_meaning(&h->j->seen);
+		h->j->keep = true;
 		keep_secrets(h, meaning);
+		if (is_counted(meaning) && !is_counted(outside) &&
+		    !hearing_may_log_in(h, h->f->vin))
+			return VERDICT_THROTTLED;
 		if (h->c->session.platform != NULL && is_of_vehicle(meaning) &&
 		    (verdict = platform_speaks_for(h)) != VERDICT_ACCEPTED)
 			return verdict;

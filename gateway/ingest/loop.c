@@ -220,6 +220,7 @@ static void init_lists(struct loop *l)
 	list_init(&l->paused);
 	list_init(&l->stalled);
 	list_init(&l->shaking);
+	list_init(&l->silent);
 	list_init(&l->slowed);
 	list_init(&l->ordered);
 	list_init(&l->mail);

@@ -32,12 +32,12 @@ enum {
 
 /* Why nothing is read: any bit stops all connections of the loop that have something to read. */
 enum loop_pause {
-	PAUSE_BATCH = 1u << 0,	/* all spool batches are full */
-	PAUSE_SPOOL = 1u << 1,	/* the spool takes nothing now: silence */
+	PAUSE_BATCH = 1u << 0, /* all spool batches are full */
+	PAUSE_SPOOL = 1u << 1, /* the spool takes nothing now: silence */
 	/* The loop's share of limit.memory_mib is used up.  Frames that are here already are heard
 	 * all the same: nothing else would ever free what they take. */
 	PAUSE_MEMORY = 1u << 2,
-	PAUSE_STOP = 1u << 3,	/* for ever: SIGTERM */
+	PAUSE_STOP = 1u << 3, /* for ever: SIGTERM */
 };
 
 /* One list for each kind of deadline, oldest member first: a sweep looks at the heads alone. */
@@ -69,6 +69,8 @@ struct loop {
 	unsigned handshakes;	  /* how many */
 	unsigned handshake_steps; /* that may still be done in this turn */
 	unsigned strangers;	  /* connections without a login */
+	struct list silent;	  /* of them, those that nothing is expected of; oldest first */
+	unsigned contenders;	  /* of them, those with session.contends */
 	unsigned jobs;		  /* that workers have */
 	uint64_t random;	  /* state of loop_random() */
 	uint64_t serial;	  /* of the last connection */

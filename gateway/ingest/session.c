@@ -17,7 +17,7 @@ void session_init(struct session *s)
 /* What the whole session is known by, whatever its frames show. */
 static uint64_t session_credential(const struct session *s)
 {
-	if (s->certificate != 0)
+	if (s->certificate != 0 || s->certified)
 		return credential(CREDENTIAL_CERTIFICATE, s->certificate);
 	return s->key != 0 ? credential(CREDENTIAL_KEY, s->key) : 0;
 }
@@ -37,21 +37,36 @@ static void alarm_taken(const struct connection *c, const char *vin, uint64_t ho
 			connection_peer_text(c, peer));
 }
 
+/* His next report is awaited, unless so many contend that they would keep others out. */
+static void set_contends(struct connection *c, bool contends)
+{
+	struct loop *l = c->loop;
+	const unsigned awaited =
+		(unsigned)l->config->limit_unauthenticated / l->server->loop_count / 4;
+
+	if (c->session.contends == contends)
+		return;
+	l->contenders += contends ? 1 : -1u;
+	c->session.contends = contends;
+	connection_silent(c, !contends || l->contenders > awaited);
+}
+
 /*
  * The holder has shown what the newcomer has not, yet: reports are signed, logins are not, and a
  * terminal that lost its connection must get in again while the old one still seems to live.  So a
- * login that could be the holder's is let in as far as its first report.
+ * login that could be the holder's is let in as far as its first report; and where no login is
+ * wanted, that report is looked at.
  */
 static enum verdict session_contend(struct hearing *h, const struct vin_found *found)
 {
 	struct session *s = &h->c->session;
 
 	if (s->contends || credential_kind_of(found->holder) != CREDENTIAL_KEY ||
-	    h->identity == NULL || frame_meaning(&h->j->seen) != MEANING_LOGIN) {
+	    h->identity == NULL) {
 		alarm_taken(h->c, h->f->vin, found->holder);
 		return VERDICT_VIN_TAKEN;
 	}
-	s->contends = true;
+	set_contends(h->c, true);
 	s->layout = (uint8_t)found->layout;
 	snprintf(s->vin, sizeof(s->vin), "%s", h->f->vin);
 	return VERDICT_ACCEPTED;
@@ -79,7 +94,7 @@ static enum verdict session_begin(struct hearing *h, enum layout layout)
 
 	snprintf(s->vin, sizeof(s->vin), "%s", h->f->vin);
 	s->logged_in = true;
-	s->contends = false;
+	set_contends(c, false);
 	metrics_add(c->loop->metrics, METRIC_sessions_open, 1);
 	/* Changes of the registry find us from now on; one that came before is seen here. */
 	s->known = server_identity(c->loop->server, s->vin, &s->identity);
@@ -107,10 +122,12 @@ enum verdict session_bind(struct hearing *h)
 	struct session *s = &h->c->session;
 	const bool takeover = l->config->session_duplicate_vin == DUPLICATE_VIN_TAKEOVER;
 	const struct identity_certificate *certificate;
+	const char *shown = tls_certificate_vin(h->c);
 	struct vin_found found;
 
 	if (s->logged_in)
 		return VERDICT_ACCEPTED; /* a login again, of the same VIN */
+	s->certified = shown != NULL && strcmp(shown, h->f->vin) == 0;
 	certificate = connection_certificate(h->c, h->identity);
 	s->certificate = certificate != NULL ? certificate->id : 0;
 	s->owner.credential = session_credential(s);
@@ -131,20 +148,21 @@ enum verdict session_bind(struct hearing *h)
 }
 
 /*
- * A signed report that somebody recorded is signed for ever, so an old one proves nothing about
- * who is speaking now.
+ * A signed report that somebody recorded is signed for ever.  So an old one proves nothing about
+ * who is speaking now, and neither does one that is not the newest.
  */
-void session_proved(struct hearing *h, int64_t key)
+void session_spoke(struct hearing *h, int64_t key)
 {
 	enum { FRESH_S = 600 };
 	struct session *s = &h->c->session;
+	struct vin_table *vins = h->c->loop->server->vins;
 
-	if (s->platform != NULL || s->key == key || llabs(h->scratch->at - h->now) > FRESH_S)
+	if (s->platform != NULL || llabs(h->scratch->at - h->now) > FRESH_S ||
+	    !vin_table_is_newest(vins, h->f->vin, h->scratch->at) || s->key == key)
 		return;
 	s->key = key;
 	if (s->logged_in)
-		vin_table_set_credential(h->c->loop->server->vins, s->vin, &s->owner,
-					 session_credential(s));
+		vin_table_set_credential(vins, s->vin, &s->owner, session_credential(s));
 }
 
 void session_end(struct connection *c)
@@ -153,8 +171,9 @@ void session_end(struct connection *c)
 
 	identity_platform_put(s->platform);
 	s->platform = NULL;
-	s->contends = false;
+	set_contends(c, false);
 	s->certificate = s->key = 0;
+	s->certified = false;
 	if (!s->logged_in)
 		return;
 	vin_table_release(c->loop->server->vins, s->vin, &s->owner);

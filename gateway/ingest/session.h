@@ -26,6 +26,7 @@ struct session {
 	 * report of this connection proves the same.
 	 */
 	bool contends;
+	bool certified;	  /* it showed a certificate of this VIN that a CA vouches for */
 	bool hj1239;	  /* seen to speak HJ 1239, whatever its header says */
 	uint8_t layout;	  /* enum layout, of its last report */
 	uint32_t refused; /* records of refused frames in this minute */

@@ -16,6 +16,7 @@ struct vin_entry {
 	struct vin_entry *next; /* in the bucket */
 	struct list unused;	/* member only while owner is NULL; oldest first */
 	struct vin_owner *owner;
+	int64_t newest; /* see vin_table_is_newest() */
 	uint8_t layout;
 	char vin[VIN_SIZE + 1];
 };
@@ -225,6 +226,21 @@ void vin_table_set_credential(struct vin_table *t, const char *vin, struct vin_o
 	if (e != NULL && e->owner == o)
 		o->credential = credential;
 	pthread_mutex_unlock(&s->mutex);
+}
+
+bool vin_table_is_newest(struct vin_table *t, const char *vin, int64_t at)
+{
+	struct shard *s = shard_of(t, vin);
+	struct vin_entry *e;
+	bool is_newest;
+
+	pthread_mutex_lock(&s->mutex);
+	e = shard_find(s, vin);
+	is_newest = e != NULL && at > e->newest;
+	if (is_newest)
+		e->newest = at;
+	pthread_mutex_unlock(&s->mutex);
+	return is_newest;
 }
 
 /* Nobody holds it now: forgotten when too many others came after it. */

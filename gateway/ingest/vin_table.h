@@ -60,6 +60,13 @@ enum vin_claim vin_table_claim(struct vin_table *t, const char *vin, struct vin_
 void vin_table_set_credential(struct vin_table *t, const char *vin, struct vin_owner *o,
 			      uint64_t credential);
 
+/*
+ * Somebody signed, or spoke in a session that had shown its key, at that time by the clock of his
+ * terminal (unix seconds).  True when nobody did so later or at the same time for this VIN: a
+ * report that was recorded and is sent again is never the newest.
+ */
+bool vin_table_is_newest(struct vin_table *t, const char *vin, int64_t at);
+
 /* After this nobody calls o->taken_over.  Nothing happens when o does not hold vin. */
 void vin_table_release(struct vin_table *t, const char *vin, struct vin_owner *o);
 

@@ -18,7 +18,8 @@ class Identity(RegistryTest):
         self.chip = Terminal("chip")
 
     def signed_in(self, g, **keywords):
-        """A session that has shown its key."""
+        """A session that has shown its key, by a report that nobody has seen yet."""
+        self.now += 1
         c = self.log_in(g, **keywords)
         self.assertEqual(c.send(self.chip.report(self.now)).frame()[1:], (2, OK))
         return c

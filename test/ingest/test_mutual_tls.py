@@ -91,6 +91,15 @@ class MutualTls(GatewayTest):
             self.assertEqual(self.log_in(g, truck, version, vin="LTEST000000000002")[1], BAD)
         self.assertEqual(g.metrics()["certificate_vin"], 2)
 
+    def test_one_that_is_not_registered_holds_its_vin_too(self):
+        g = self.start("optional")
+        truck = self.ca.of_vin(wire.VIN)
+        owner = self.assert_in(g, truck)
+        self.assertEqual(self.log_in(g)[1], wire.VIN_DUPLICATE)
+        self.assertEqual(owner.send(wire.report_c(self.now)).frame()[1:], (2, OK))
+        self.assert_in(g, truck)  # who shows it again takes over
+        self.assertIsNone(owner.frame())
+
     def test_required_means_that_nobody_comes_without(self):
         g = self.start()
         self.assert_refused(g)
