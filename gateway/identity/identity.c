@@ -101,6 +101,16 @@ void identities_set_ring(struct identities *t, const struct key_ring *old, struc
 	identity_ring_put(unused);
 }
 
+int identities_check(const struct config *config, struct error *err)
+{
+	struct key_ring *ring = NULL;
+	const int rc = key_ring_load(config->keys_dir, &ring, err);
+
+	if (rc == 0)
+		identity_ring_put(ring);
+	return rc;
+}
+
 int identities_reload(struct identities *t, const struct config *config, struct error *err)
 {
 	struct key_ring *fresh;

@@ -110,6 +110,8 @@ struct identities_options {
 int identities_open(const struct identities_options *options, struct identities **ret,
 		    struct error *err);
 void identities_close(struct identities *t); /* NULL-safe; snapshots held elsewhere stay good */
+/* What identities_reload() would say of the folder of keys; changes nothing. */
+int identities_check(const struct config *config, struct error *err);
 /* New policy defaults and keys; on failure the old keys stay.  Any thread. */
 int identities_reload(struct identities *t, const struct config *config, struct error *err);
 

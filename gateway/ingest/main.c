@@ -1,9 +1,11 @@
 /* main.c - the program haulgate: arguments, signals, start and stop. */
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -186,12 +188,25 @@ static void unwatch(struct process *p)
 	uv_loop_close(&p->uv);
 }
 
+/* A core would hold the keys of the gateway, and those of terminals unwrapped. */
+static bool forbid_cores(void)
+{
+	const struct rlimit none = { 0 };
+
+	if (prctl(PR_SET_DUMPABLE, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0)
+		return true;
+	log_line(LOG_ERROR, "cannot forbid core dumps, which would hold keys: %s", strerror(errno));
+	return false;
+}
+
 static int run(struct process *p)
 {
 	struct error err;
 
 	signal(SIGPIPE, SIG_IGN);
 	log_set_level(level_of(p->configs->config));
+	if (!forbid_cores())
+		return EXIT_FAILURE;
 	raise_descriptors(p->configs->config);
 	if (uv_loop_init(&p->uv) != 0)
 		return EXIT_FAILURE;

@@ -344,8 +344,10 @@ int server_start(struct server *s, const struct config *config, struct error *er
 
 int server_reload(struct server *s, const struct config *config, struct error *err)
 {
-	int rc;
+	int rc = identities_check(config, err); /* what cannot be taken whole changes nothing */
 
+	if (rc != 0)
+		return rc;
 	if (s->tls != NULL) {
 		rc = tls_reload(s->tls, config, err);
 		if (rc != 0)

@@ -142,6 +142,15 @@ class Tls(GatewayTest):
         again = self.connect(g, context, old.socket.session)
         self.assertTrue(again.socket.session_reused)
 
+    def test_a_reload_that_is_refused_for_its_keys_changes_no_certificate(self):
+        g = self.tls_gateway()
+        shown = ssl.get_server_certificate(g.address("tls"))
+        other, key = make_certificate(self.folder, "other")
+        g.write_config(listen={"tls_certificate": other, "tls_key": key}, keys={"dir": "/nonexistent"})
+        g.signal(signal.SIGHUP)
+        await_that("the refusal", lambda: "reload refused" in g.log())
+        self.assertEqual(ssl.get_server_certificate(g.address("tls")), shown)
+
     def test_a_reload_with_a_key_of_another_certificate_is_refused(self):
         g = self.tls_gateway()
         _, other_key = make_certificate(self.folder, "other")
