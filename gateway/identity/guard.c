@@ -64,6 +64,18 @@ static void rows_of_pairs_add(struct guard_keys *g, const struct identity *id,
 	}
 }
 
+static void signers_add(struct guard_keys *g, const struct identity_key *keys, size_t count,
+			int64_t at)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct identity_key *k = &keys[i];
+
+		if (k->signer != NULL && is_valid(k, at) && g->signer_count < GUARD_KEYS_MAX)
+			g->signers[g->signer_count++] =
+				(struct guard_signer){ .id = (uint64_t)k->id, .key = k->signer };
+	}
+}
+
 void identity_guard_keys(const struct identity *id, const struct key_ring *ring,
 			 const struct frame *f, enum protocol protocol, int64_t at,
 			 struct guard_keys *ret)
@@ -81,11 +93,11 @@ void identity_guard_keys(const struct identity *id, const struct key_ring *ring,
 		}
 		rows_of_pairs_add(ret, id, ring, at, said);
 	}
-	for (size_t i = 0; id != NULL && i < id->key_count; i++) {
-		const struct identity_key *k = &id->keys[i];
+	if (id != NULL)
+		signers_add(ret, id->keys, id->key_count, at);
+}
 
-		if (k->signer != NULL && is_valid(k, at) && ret->signer_count < GUARD_KEYS_MAX)
-			ret->signers[ret->signer_count++] =
-				(struct guard_signer){ .id = (uint64_t)k->id, .key = k->signer };
-	}
+void identity_guard_past_keys(const struct identity *id, int64_t at, struct guard_keys *g)
+{
+	signers_add(g, id->past, id->past_count, at);
 }

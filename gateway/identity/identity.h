@@ -73,8 +73,11 @@ struct identity {
 	enum transport transport;
 	enum layout layout;
 	char iccid[21]; /* as registered; "" = any */
-	size_t key_count, certificate_count, platform_count;
+	size_t key_count, past_count, certificate_count, platform_count;
 	struct identity_key *keys; /* active ones only */
+	/* Signers that were revoked since: nobody speaks by them any more, and what they signed
+	 * until valid_to is evidence still. */
+	struct identity_key *past;
 	struct identity_certificate *certificates;
 	int32_t *platforms; /* whose vehicle it is */
 };
@@ -160,5 +163,7 @@ void identity_ring_put(struct key_ring *r);
 void identity_guard_keys(const struct identity *id, const struct key_ring *ring,
 			 const struct frame *f, enum protocol protocol, int64_t at,
 			 struct guard_keys *ret);
+/* Adds the signers that were good at that time and are revoked by now: for evidence alone. */
+void identity_guard_past_keys(const struct identity *id, int64_t at, struct guard_keys *g);
 
 #endif

@@ -20,6 +20,7 @@ struct key_set *key_set_new(size_t rows)
 
 	atomic_init(&k->refs, 1);
 	k->keys = memory_zero(rows, sizeof(*k->keys));
+	k->past = memory_zero(rows, sizeof(*k->past));
 	k->claims = memory_zero(2 * rows, sizeof(*k->claims));
 	return k;
 }
@@ -44,7 +45,10 @@ void key_set_put(struct key_set *k)
 		signature_key_free(k->keys[i].signer);
 		cipher_key_free(owned(k->keys[i].cipher));
 	}
+	for (size_t i = 0; i < k->past_count; i++)
+		signature_key_free(k->past[i].signer);
 	free(k->keys);
+	free(k->past);
 	free(k->claims);
 	free(k);
 }
@@ -145,12 +149,15 @@ int key_set_add(struct key_set *k, const char *vin, const struct key_row *row,
 {
 	const int algorithm = algorithm_parse(row->algorithm);
 	const int mode = cipher_mode_parse(row->mode);
-	struct identity_key *key = &k->keys[k->key_count];
+	/* A key without an end was never good: an activation that a person rejected. */
+	const bool is_past = row->revoked && row->signs && row->valid.to != INT64_MAX;
+	size_t *count = is_past ? &k->past_count : &k->key_count;
+	struct identity_key *key = is_past ? &k->past[*count] : &k->keys[*count];
 	int rc = 0;
 
 	if (row->signs)
 		claims_add(k, row);
-	if (row->revoked)
+	if (row->revoked && !is_past)
 		return 0;
 	if (algorithm <= ALGORITHM_NONE || mode < 0 ||
 	    (!row->signs && !cipher_mode_fits((enum algorithm)algorithm, (enum cipher_mode)mode)))
@@ -168,6 +175,6 @@ int key_set_add(struct key_set *k, const char *vin, const struct key_row *row,
 		rc = signer_make(key, row, err);
 	else if (row->secret_size > 0)
 		rc = cipher_make(key, vin, row, ring, err);
-	k->key_count += rc == 0;
+	*count += rc == 0;
 	return rc;
 }

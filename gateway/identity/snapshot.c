@@ -62,6 +62,8 @@ struct snapshot *snapshot_new(const struct facts *facts, struct key_set *keys,
 	i->layout = facts->layout;
 	i->key_count = keys->key_count;
 	i->keys = keys->keys;
+	i->past_count = keys->past_count;
+	i->past = keys->past;
 	i->certificate_count = certificate_count;
 	i->certificates = memory_zero(certificate_count, sizeof(*i->certificates));
 	i->platform_count = platform_count;

@@ -27,8 +27,8 @@ struct claim {
 
 struct key_set { /* immutable but for the count */
 	atomic_uint refs;
-	size_t key_count, claim_count;
-	struct identity_key *keys;
+	size_t key_count, past_count, claim_count;
+	struct identity_key *keys, *past;
 	struct claim *claims;
 };
 struct key_set *key_set_new(size_t rows); /* room for the keys of that many rows */
@@ -45,8 +45,8 @@ struct key_row {
 	struct period valid;
 };
 /*
- * Adds what the row gives: a claim, and a key if it is active.  On failure only the claim; err says
- * what to do about the row.
+ * Adds what the row gives: a claim, and a key if it is active, or a past one.  On failure only the
+ * claim; err says what to do about the row.
  */
 int key_set_add(struct key_set *k, const char *vin, const struct key_row *row,
 		const struct key_ring *ring, struct error *err);

@@ -8,7 +8,7 @@
 #include "gateway/store/loader.h"
 #include "proto/record/record.h"
 
-/* With the keys that the vehicle had when the frame came, and that are still good today. */
+/* With the keys that the vehicle had when the frame came, revoked since or not. */
 static void check(struct loader *l, const struct identity *id, const Haulgate__FrameRecord *record,
 		  const struct frame *f, struct checked *ret)
 {
@@ -19,6 +19,7 @@ static void check(struct loader *l, const struct identity *id, const Haulgate__F
 	struct guard_keys keys;
 
 	identity_guard_keys(id, ring, f, (enum protocol)record->protocol, now, &keys);
+	identity_guard_past_keys(id, now, &keys);
 	keys.verify = true;
 	guard_check(f, &keys,
 		    record->layout < LAYOUT_COUNT ? (enum layout)record->layout : LAYOUT_UNKNOWN,

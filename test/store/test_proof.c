@@ -332,6 +332,44 @@ static void test_proof_is_checked(void **state)
 	fixture_close(&f);
 }
 
+/* Method: the key was good when the frames came, and another one has taken its place since. */
+static void test_a_key_that_was_revoked_since_proves_what_it_signed_before(void **state)
+{
+	uint8_t public_key[64], other_key[64];
+	EVP_PKEY *pair = pair_new(public_key), *other = pair_new(other_key);
+	struct fixture f;
+	char no_folder[] = "", sql[200];
+	struct identities_options options = { .config = &f.config };
+	struct error err;
+
+	(void)state;
+	fixture_open(&f);
+	f.config.keys_dir = no_folder;
+	register_signer(&f, VIOLATOR, public_key, NOON_AT - 86400);
+	snprintf(sql, sizeof(sql),
+		 "UPDATE terminal_key SET state = 'revoked', valid_to = to_timestamp(%lld)",
+		 (long long)NOON_AT + DRIVE_S + 60);
+	fixture_execute(&f, sql);
+	register_signer(&f, VIOLATOR + 3, other_key, NOON_AT - 86400);
+	fixture_execute(&f, "UPDATE terminal_key SET vehicle_id = (SELECT min(id) FROM vehicle)");
+	feed_unchecked(&f, VIOLATOR, pair, pair);
+	if (identities_open(&options, &f.identities, &err) < 0)
+		fail_msg("%s", err.text);
+	wait_share(&f, VIOLATOR, 0.1);
+	fixture_store_all(&f);
+	assert_rows(
+		&f,
+		"SELECT signature, k.state, count(*) > 8 FROM evidence LEFT JOIN terminal_key k "
+		"ON k.id = key_id WHERE signature <> 0 AND key_id IS DISTINCT FROM 70 "
+		"GROUP BY 1, 2",
+		"1|revoked|t\n");
+	assert_int_equal(fixture_number(&f, "SELECT count(signature_doubted_at) FROM vehicle"), 0);
+	EVP_PKEY_free(pair);
+	EVP_PKEY_free(other);
+	identities_close(f.identities);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,6 +379,7 @@ int main(void)
 		cmocka_unit_test(test_quirks_say_what_was_checked),
 		cmocka_unit_test(test_evidence_knows_its_signatures),
 		cmocka_unit_test(test_proof_is_checked),
+		cmocka_unit_test(test_a_key_that_was_revoked_since_proves_what_it_signed_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
