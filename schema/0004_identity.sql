@@ -154,7 +154,7 @@ CREATE TABLE platform_link_refused (
   gateway_id  smallint NOT NULL,
   position    bigint NOT NULL,
   vin         text NOT NULL,
-  flag        smallint NOT NULL,
+  flag        smallint NOT NULL,      -- of the answer; 0: never answered, 254: the other side closes instead
   at          timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (link_id, gateway_id, position)
 );

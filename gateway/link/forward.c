@@ -173,10 +173,11 @@ static size_t gather(struct link *l, bool *ret_more)
 	const uint64_t now = uv_now(l->host->loop);
 	const int64_t late = clock_wall_ns() / NS_PER_S - l->host->config->link_late_s;
 	size_t size = 0;
+	bool last = false; /* nothing more is read in this turn */
 
 	*ret_more = true;
 	for (int n = 0; n < RECORDS_A_TURN && size + FRAME_SIZE_MAX <= max; n++) {
-		struct window_frame *f = window_send(&l->window, now);
+		struct window_frame *f = window_send(&l->window, now, last);
 
 		if (f != NULL) {
 			if (f->received_at <= late)
@@ -185,11 +186,12 @@ static size_t gather(struct link *l, bool *ret_more)
 			size += f->size;
 			continue;
 		}
-		if (l->window.unanswered >= l->window.in_flight ||
-		    window_full(&l->window, FRAME_SIZE_MAX) || read_record(l) == READING_NONE) {
+		if (last) {
 			*ret_more = false;
 			break;
 		}
+		last = window_busy(&l->window) || window_full(&l->window, FRAME_SIZE_MAX) ||
+		       read_record(l) == READING_NONE;
 	}
 	return size;
 }

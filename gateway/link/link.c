@@ -93,21 +93,23 @@ void link_complain(struct link *l, uint64_t pause_ms, const char *format, ...)
 
 /* ---- the end of a connection ---- */
 
+static void count_given_up(struct link *l, size_t frames, const char *why)
+{
+	if (frames == 0)
+		return;
+	l->progress.refused += (int64_t)frames;
+	metrics_add(l->host->metrics, METRIC_link_refused_total, (int64_t)frames);
+	log_line(LOG_WARNING, "link: %s, given up link=\"%s\" frames=%zu", why, l->row.name,
+		 frames);
+}
+
 static void disconnect(struct link *l)
 {
-	size_t refused;
-
 	peer_close(l->peer);
 	l->peer = NULL;
 	l->in_used = l->noise = 0;
 	uv_timer_stop(&l->turn);
-	if ((refused = window_disconnected(&l->window)) > 0) {
-		l->progress.refused += (int64_t)refused;
-		metrics_add(l->host->metrics, METRIC_link_refused_total, (int64_t)refused);
-		log_line(LOG_WARNING,
-			 "link: frames are never answered, given up link=\"%s\" frames=%zu",
-			 l->row.name, refused);
-	}
+	count_given_up(l, window_disconnected(&l->window), "frames are never answered");
 }
 
 static uint64_t share_by_chance(uint64_t whole)
@@ -152,6 +154,13 @@ void link_lost(struct link *l, const char *reason)
 	pause = pause < max ? pause : max;
 	l->failures++;
 	pause_link(l, what, reason, pause / 2 + share_by_chance(pause / 2));
+}
+
+void link_closed_by_peer(struct link *l, const char *reason)
+{
+	if (l->state == LINK_ACTIVE)
+		count_given_up(l, window_closed(&l->window), "the other side closes on a frame");
+	link_lost(l, reason);
 }
 
 /* GB/T 32960: again after a minute, after the third after half an hour. */

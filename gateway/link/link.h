@@ -136,6 +136,8 @@ void link_stored(struct link *l);
 
 /* Gives up the connection; it is tried again later. */
 void link_lost(struct link *l, const char *reason);
+/* The same, and it was the other side that ended it. */
+void link_closed_by_peer(struct link *l, const char *reason);
 void link_login_refused(struct link *l, const char *reason);
 void link_logging_in(struct link *l);
 void link_logged_in(struct link *l);

@@ -187,7 +187,7 @@ static void sent_cb(void *arg)
 
 static void failed_cb(const char *reason, void *arg)
 {
-	link_lost(arg, reason);
+	link_closed_by_peer(arg, reason);
 }
 
 const struct peer_events talk_events = { ready_cb, received_cb, sent_cb, failed_cb };

@@ -76,13 +76,27 @@ bool window_add(struct window *w, uint64_t position, uint64_t sequence, int64_t 
 	return true;
 }
 
+bool window_busy(const struct window *w)
+{
+	return w->unanswered >= (w->one_by_one > 0 ? 1 : w->in_flight);
+}
+
+/* It shows nothing to send a suspect before the peer has proved that it takes others. */
+static bool held_back(const struct window *w, const struct window_frame *f, bool last)
+{
+	return w->one_by_one > 0 && f->suspect && w->answered == 0 && !last;
+}
+
 /* The first that may go; *ret_again: when the next WAITING one may. */
-static struct window_frame *find_due(const struct window *w, uint64_t now_ms, uint64_t *ret_again)
+static struct window_frame *find_due(const struct window *w, uint64_t now_ms, bool last,
+				     uint64_t *ret_again)
 {
 	*ret_again = UINT64_MAX;
 	for (size_t i = 0; i < w->count; i++) {
 		struct window_frame *f = at(w, i);
 
+		if (held_back(w, f, last))
+			continue;
 		if (f->state == WINDOW_READY || (f->state == WINDOW_WAITING && f->due_ms <= now_ms))
 			return f;
 		if (f->state == WINDOW_WAITING && f->due_ms < *ret_again)
@@ -91,14 +105,14 @@ static struct window_frame *find_due(const struct window *w, uint64_t now_ms, ui
 	return NULL;
 }
 
-struct window_frame *window_send(struct window *w, uint64_t now_ms)
+struct window_frame *window_send(struct window *w, uint64_t now_ms, bool last)
 {
 	struct window_frame *f;
 	uint64_t again_ms;
 
-	if (w->unanswered >= w->in_flight || (w->ready == 0 && now_ms < w->again_ms))
+	if (window_busy(w) || (w->ready == 0 && now_ms < w->again_ms))
 		return NULL;
-	if ((f = find_due(w, now_ms, &again_ms)) == NULL) {
+	if ((f = find_due(w, now_ms, last, &again_ms)) == NULL) {
 		w->again_ms = again_ms;
 		return NULL;
 	}
@@ -154,6 +168,9 @@ enum window_answer window_answer(struct window *w, const struct frame *answer, u
 	w->answer_ms = now_ms;
 	if (f->order > w->answered)
 		w->answered = f->order;
+	w->one_by_one -= w->one_by_one > 0;
+	f->suspect = false;
+	f->closes = 0;
 	if (answer->answer == ANSWER_SUCCESS) {
 		move(w, f, WINDOW_DONE);
 		return WINDOW_ANSWER_SUCCESS;
@@ -182,6 +199,55 @@ bool window_overdue(const struct window *w, uint64_t now_ms, uint64_t answer_ms)
 		if (at(w, i)->state == WINDOW_SENT && at(w, i)->due_ms < oldest)
 			oldest = at(w, i)->due_ms;
 	return now_ms - oldest >= SILENT_FACTOR * answer_ms;
+}
+
+/* The one under way for longest; NULL: none is. */
+static struct window_frame *oldest_sent(const struct window *w)
+{
+	struct window_frame *oldest = NULL;
+
+	for (size_t i = 0; i < w->count; i++) {
+		struct window_frame *f = at(w, i);
+
+		if (f->state == WINDOW_SENT && (oldest == NULL || f->order < oldest->order))
+			oldest = f;
+	}
+	return oldest;
+}
+
+/* f was under way alone.  True: it is refused. */
+static bool blame(struct window *w, struct window_frame *f)
+{
+	w->one_by_one = WINDOW_ONE_BY_ONE;
+	if (!f->suspect)
+		for (size_t i = 0; i < w->count; i++)
+			at(w, i)->closes = 0;
+	f->suspect = true;
+	if (w->answered == 0 || ++f->closes < WINDOW_TRIES)
+		return false;
+	f->flag = WINDOW_FLAG_CLOSES;
+	move(w, f, WINDOW_REFUSED);
+	return true;
+}
+
+size_t window_closed(struct window *w)
+{
+	struct window_frame *f = oldest_sent(w);
+
+	if (f == NULL)
+		return 0;
+	if (w->one_by_one > 0)
+		return blame(w, f);
+	if (w->answered > 0) {
+		w->stuck = 0;
+		return 0;
+	}
+	if (f->position == w->stuck) {
+		f->suspect = true;
+		w->one_by_one = WINDOW_ONE_BY_ONE;
+	}
+	w->stuck = f->position;
+	return 0;
 }
 
 size_t window_disconnected(struct window *w)

@@ -9,7 +9,14 @@
  *     +--------+    the connection was lost before an answer came
  *              |
  *              +--> REFUSED (the third error; or others were answered around it on three
- *                   connections, it never) --> DONE, once that is written down
+ *                   connections, it never; or the peer closes on it) --> DONE, once that is
+ *                   written down
+ *
+ * A peer that closes on one frame would stop all behind it.  When it has closed twice with nothing
+ * answered and the same frame the oldest, frames go one at a time, so that a close names its frame:
+ * that is a suspect.  It waits until another one was answered on the connection; the third close on
+ * it after that refuses it.  A close on one that was not suspected means that it closes on others
+ * too: the counts begin again.  A peer that closes on everything therefore refuses nothing.
  *
  * Bounded by frames and bytes; the spool is the queue, this is what is under way.  Pure: no clock,
  * no I/O.  Times are milliseconds of a monotonic clock.
@@ -24,8 +31,10 @@
 #include "proto/wire/frame.h"
 
 enum { WINDOW_FRAMES = 8192, WINDOW_BYTES = 4 * 1024 * 1024 };
-enum { WINDOW_TRIES = 3 };	 /* answers with an error, or connections without an answer */
-enum { WINDOW_FLAG_SILENT = 0 }; /* stands in place of an answer's flag: there was none */
+enum { WINDOW_TRIES = 3 };	    /* answers with an error, or connections without an answer */
+enum { WINDOW_ONE_BY_ONE = 64 };    /* answers, before many may be under way again */
+enum { WINDOW_FLAG_SILENT = 0 };    /* stands in place of an answer's flag: there was none */
+enum { WINDOW_FLAG_CLOSES = 0xFE }; /* the same: the peer closes instead; no answer has this flag */
 
 enum window_state { WINDOW_READY, WINDOW_SENT, WINDOW_WAITING, WINDOW_REFUSED, WINDOW_DONE };
 
@@ -37,8 +46,9 @@ struct window_frame {
 	uint64_t order;	 /* of sending, over all connections */
 	uint64_t due_ms; /* SENT: when it was sent; WAITING: when to send it again */
 	uint8_t state;	 /* enum window_state */
-	uint8_t errors, silences;
+	uint8_t errors, silences, closes;
 	uint8_t flag; /* of the last error */
+	bool suspect; /* the peer closed while it was under way alone */
 	bool told;    /* REFUSED: is being written down */
 };
 
@@ -53,6 +63,8 @@ struct window {
 	uint64_t order;	    /* last given */
 	uint64_t answered;  /* highest order that was answered on this connection */
 	uint64_t answer_ms; /* when the last answer came, or the first frame was sent */
+	uint64_t stuck;	    /* the oldest's position at a close without any answer; 0: none */
+	size_t one_by_one;  /* answers for which frames still go one at a time */
 };
 
 bool window_init(struct window *w, size_t in_flight); /* false: no memory */
@@ -64,8 +76,13 @@ bool window_full(const struct window *w, size_t size);
 bool window_add(struct window *w, uint64_t position, uint64_t sequence, int64_t received_at,
 		const uint8_t *bytes, size_t size);
 
-/* The frame to send now, or NULL; marks it as sent.  Valid until the next call. */
-struct window_frame *window_send(struct window *w, uint64_t now_ms);
+/* As many are under way as may be. */
+bool window_busy(const struct window *w);
+/*
+ * The frame to send now, or NULL; marks it as sent.  Valid until the next call.  last: there is no
+ * other frame to be had, so a suspect may go without one that was answered before it.
+ */
+struct window_frame *window_send(struct window *w, uint64_t now_ms, bool last);
 
 enum window_answer {
 	WINDOW_ANSWER_STRANGE, /* nothing that was sent here fits it */
@@ -85,6 +102,8 @@ enum window_answer window_answer(struct window *w, const struct frame *answer, u
  */
 bool window_overdue(const struct window *w, uint64_t now_ms, uint64_t answer_ms);
 
+/* The peer has closed; before window_disconnected().  Returns how many it refused. */
+size_t window_closed(struct window *w);
 /* The connection is gone: all that is unanswered will be sent again.  Returns how many refused. */
 size_t window_disconnected(struct window *w);
 

@@ -245,6 +245,35 @@ class Answers(LinkTest):
         self.await_row("forwarded", 6)
         self.await_position()
 
+    def test_a_far_side_that_closes_on_a_frame_gets_all_others(self):
+        g, far = self.near_side(link={"retry_max_s": 1}), self.far_side()
+        far.answer = lambda f: "close" if f.vin == VIN else OK
+        self.add_link(far)
+        link = self.link(g)
+        self.report(g, 1)  # the first two frames of the backlog, and nothing else for two connections
+        far.await_that("three connections", lambda: len(far.logins) >= 3)
+        self.report(g, 20, OTHER_VIN)
+        self.await_row("forwarded", 21)
+        self.await_row("refused", 2)
+        self.await_position()
+        self.assertEqual(self.sql("SELECT DISTINCT vin, flag FROM platform_link_refused"), f"{VIN}|254")
+        self.assertIn("closes the connection", self.tool("refused", "province"))
+        self.assertIn("closes on a frame, given up", link.log())
+        await_that("the metric", lambda: link.metrics().get("link_refused_total") == 2)
+
+    def test_a_far_side_that_closes_on_everything_gives_nothing_up(self):
+        g, far = self.near_side(link={"retry_max_s": 1}), self.far_side()
+        far.answer = lambda f: "close"
+        self.add_link(far)
+        self.link(g)
+        self.report(g, 5)
+        far.await_that("ten connections", lambda: len(far.logins) >= 10)
+        self.assertEqual((self.row("refused"), self.row("forwarded")), ("0", "0"))
+        far.answer = lambda f: OK
+        self.await_row("forwarded", 6)
+        self.await_position()
+        self.assertEqual(self.row("refused"), "0")
+
     def test_answers_without_a_time_and_of_other_frames(self):
         g, far = self.near_side(), self.far_side()
         far.time = False

@@ -77,15 +77,15 @@ static void test_in_order_and_bounded(void **state)
 	for (unsigned i = 1; i <= 5; i++)
 		add(w, i * 100, vin_a, (uint8_t)i);
 	for (unsigned i = 1; i <= 3; i++)
-		assert_int_equal(window_send(w, 0)->position, i * 100);
-	assert_null(window_send(w, 0));
+		assert_int_equal(window_send(w, 0, false)->position, i * 100);
+	assert_null(window_send(w, 0, false));
 	assert_int_equal(answered(w, vin_a, 2, ANSWER_SUCCESS, 0), WINDOW_ANSWER_SUCCESS);
 	assert_int_equal(position_of(w), 100); /* the first is still owed */
-	assert_int_equal(window_send(w, 0)->position, 400);
+	assert_int_equal(window_send(w, 0, false)->position, 400);
 	assert_int_equal(answered(w, vin_a, 1, ANSWER_SUCCESS, 0), WINDOW_ANSWER_SUCCESS);
 	assert_int_equal(position_of(w), 300);
 	for (unsigned i = 3; i <= 5; i++) {
-		window_send(w, 0);
+		window_send(w, 0, false);
 		assert_int_equal(answered(w, vin_a, (uint8_t)i, ANSWER_SUCCESS, 0),
 				 WINDOW_ANSWER_SUCCESS);
 	}
@@ -101,7 +101,7 @@ static void test_only_what_was_sent_is_answered(void **state)
 
 	add(w, 100, vin_a, 1);
 	assert_int_equal(answered(w, vin_a, 1, ANSWER_SUCCESS, 0), WINDOW_ANSWER_STRANGE);
-	window_send(w, 0);
+	window_send(w, 0, false);
 	assert_int_equal(answered(w, vin_b, 1, ANSWER_SUCCESS, 0), WINDOW_ANSWER_STRANGE);
 	assert_int_equal(answered(w, vin_a, 2, ANSWER_SUCCESS, 0), WINDOW_ANSWER_STRANGE);
 	frame_scan(bytes, make(bytes, 3, vin_a, 1, ANSWER_SUCCESS), FRAME_UNIT_MAX, &f, &used);
@@ -117,10 +117,11 @@ static void test_the_oldest_of_equals_first(void **state)
 
 	add(w, 100, vin_a, 7);
 	add(w, 200, vin_a, 7);
-	window_send(w, 0);
+	window_send(w, 0, false);
 	assert_int_equal(answered(w, vin_a, 7, ANSWER_ERROR, 0), WINDOW_ANSWER_AGAIN);
-	assert_int_equal(window_send(w, 500)->position, 200);
-	assert_int_equal(window_send(w, 1000)->position, 100); /* now it is the younger one */
+	assert_int_equal(window_send(w, 500, false)->position, 200);
+	assert_int_equal(window_send(w, 1000, false)->position,
+			 100); /* now it is the younger one */
 	assert_int_equal(answered(w, vin_a, 7, ANSWER_SUCCESS, 1000), WINDOW_ANSWER_SUCCESS);
 	assert_int_equal(position_of(w), 100);
 	assert_int_equal(answered(w, vin_a, 7, ANSWER_SUCCESS, 1000), WINDOW_ANSWER_SUCCESS);
@@ -134,15 +135,15 @@ static void test_errors_twice_again_then_refused(void **state)
 	size_t at = 0;
 
 	add(w, 100, vin_a, 1);
-	window_send(w, 0);
+	window_send(w, 0, false);
 	assert_int_equal(answered(w, vin_a, 1, ANSWER_ERROR, 10), WINDOW_ANSWER_AGAIN);
-	assert_null(window_send(w, 1009));
-	assert_non_null(window_send(w, 1010));
+	assert_null(window_send(w, 1009, false));
+	assert_non_null(window_send(w, 1010, false));
 	assert_int_equal(answered(w, vin_a, 1, ANSWER_VIN_DUPLICATE, 1020), WINDOW_ANSWER_AGAIN);
-	assert_null(window_send(w, 5019));
-	assert_non_null(window_send(w, 5020));
+	assert_null(window_send(w, 5019, false));
+	assert_non_null(window_send(w, 5020, false));
 	assert_int_equal(answered(w, vin_a, 1, ANSWER_ERROR, 5030), WINDOW_ANSWER_REFUSED);
-	assert_null(window_send(w, 100000));
+	assert_null(window_send(w, 100000, false));
 	assert_int_equal(position_of(w), 100); /* until it is written down */
 	f = window_refused(w, &at);
 	assert_int_equal(f->position, 100);
@@ -165,13 +166,13 @@ static void test_a_lost_connection(void **state)
 	for (unsigned i = 1; i <= 3; i++)
 		add(w, i * 100, vin_a, (uint8_t)i);
 	for (int i = 0; i < 3; i++)
-		window_send(w, 0);
+		window_send(w, 0, false);
 	answered(w, vin_a, 2, ANSWER_SUCCESS, 0);
 	assert_int_equal(window_disconnected(w), 0);
 	assert_int_equal(answered(w, vin_a, 1, ANSWER_SUCCESS, 0), WINDOW_ANSWER_STRANGE);
-	assert_int_equal(window_send(w, 0)->position, 100);
-	assert_int_equal(window_send(w, 0)->position, 300);
-	assert_null(window_send(w, 0));
+	assert_int_equal(window_send(w, 0, false)->position, 100);
+	assert_int_equal(window_send(w, 0, false)->position, 300);
+	assert_null(window_send(w, 0, false));
 }
 
 static void test_overdue(void **state)
@@ -182,13 +183,13 @@ static void test_overdue(void **state)
 	add(w, 100, vin_a, 1);
 	add(w, 200, vin_a, 2);
 	add(w, 300, vin_a, 3);
-	window_send(w, 1000);
+	window_send(w, 1000, false);
 	assert_false(window_overdue(w, 10999, 10000));
 	assert_true(window_overdue(w, 11000, 10000));
-	window_send(w, 9000);
+	window_send(w, 9000, false);
 	answered(w, vin_a, 2, ANSWER_SUCCESS, 9500); /* somebody is there */
 	assert_false(window_overdue(w, 19499, 10000));
-	window_send(w, 19000);
+	window_send(w, 19000, false);
 	answered(w, vin_a, 3, ANSWER_SUCCESS, 19400);
 	assert_false(window_overdue(w, 29000, 10000));
 	assert_true(window_overdue(w, 31000, 10000)); /* three times as long for this one */
@@ -201,17 +202,100 @@ static void test_passed_over_on_three_connections(void **state)
 
 	add(w, 100, vin_a, 1);
 	for (unsigned i = 1; i <= 3; i++) {
-		window_send(w, 0);
+		window_send(w, 0, false);
 		assert_int_equal(window_disconnected(w), 0); /* nobody was answered: no blame */
 	}
 	for (unsigned i = 2; i <= 4; i++) {
 		add(w, i * 100, vin_a, (uint8_t)i);
-		window_send(w, 0);
-		window_send(w, 0);
+		window_send(w, 0, false);
+		window_send(w, 0, false);
 		answered(w, vin_a, (uint8_t)i, ANSWER_SUCCESS, 0);
 		assert_int_equal(window_disconnected(w), i == 4);
 	}
 	assert_int_equal(window_refused(w, &at)->flag, WINDOW_FLAG_SILENT);
+}
+
+/* ---- a peer that closes ---- */
+
+/* One connection: the peer answers all but poison (0: none), on which it closes.  Returns how many
+ * were refused. */
+static size_t until_it_closes(struct window *w, uint64_t poison, unsigned *ret_answered)
+{
+	struct window_frame *f;
+	size_t refused;
+
+	*ret_answered = 0;
+	for (;;) {
+		if ((f = window_send(w, 0, false)) == NULL)
+			f = window_send(w, 0, true);
+		if (f == NULL)
+			return 0; /* nothing is left to send, and the connection stands */
+		if (f->position == poison || poison == 0)
+			break;
+		answered(w, vin_a, (uint8_t)(f->position / 100), ANSWER_SUCCESS, 0);
+		++*ret_answered;
+	}
+	refused = window_closed(w);
+	assert_int_equal(window_disconnected(w), 0);
+	return refused;
+}
+
+static void test_one_that_the_peer_closes_on_stops_no_other(void **state)
+{
+	struct window *w = *state;
+	unsigned others, connections = 0;
+	size_t at = 0;
+
+	for (unsigned i = 1; i <= 9; i++)
+		add(w, i * 100, vin_a, (uint8_t)i);
+	while (until_it_closes(w, 100, &others) == 0) {
+		/* Twice as it came; then alone, behind one that is answered. */
+		assert_int_equal(others, connections < 2 ? 0 : 1);
+		assert_true(++connections < 10);
+	}
+	assert_int_equal(connections, 4);
+	assert_int_equal(window_refused(w, &at)->position, 100);
+	at = 0;
+	assert_int_equal(window_refused(w, &at)->flag, WINDOW_FLAG_CLOSES);
+	assert_int_equal(until_it_closes(w, 100, &others), 0);
+	assert_int_equal(others, 5);
+	assert_int_equal(position_of(w), 100); /* until it is written down */
+}
+
+static void test_a_peer_that_closes_on_all_refuses_nothing(void **state)
+{
+	struct window *w = *state;
+	unsigned others;
+
+	for (unsigned i = 1; i <= 9; i++)
+		add(w, i * 100, vin_a, (uint8_t)i);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(until_it_closes(w, 0, &others), 0);
+	assert_int_equal(position_of(w), 100);
+	/* And when it is well again nothing is left of that. */
+	assert_int_equal(until_it_closes(w, 1, &others), 0);
+	assert_int_equal(others, 9);
+	assert_int_equal(position_of(w), 999999);
+}
+
+/* Twice on the one although another was answered before it, then on another one, and so on. */
+static void test_closes_by_turns_blame_nobody(void **state)
+{
+	struct window *w = *state;
+	unsigned others;
+
+	for (unsigned i = 1; i <= 20; i++)
+		add(w, i * 100, vin_a, (uint8_t)i);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(until_it_closes(w, 100, &others), 0);
+	for (unsigned next = 2; next + 2 <= 20; next += 3) {
+		for (unsigned i = 0; i < 2; i++) {
+			assert_int_equal(until_it_closes(w, 100, &others), 0);
+			assert_int_equal(others, 1);
+		}
+		assert_int_equal(until_it_closes(w, (next + 2) * 100, &others), 0);
+		assert_int_equal(others, 0);
+	}
 }
 
 static void test_bytes_are_bounded(void **state)
@@ -254,6 +338,8 @@ static void far_side(struct chance *c)
 	enum window_answer a;
 	uint64_t n;
 
+	if (luck < 5)
+		assert_int_equal(window_closed(c->w), 0); /* by chance: nobody is to blame */
 	if (luck < 5 || window_overdue(c->w, c->now, 1000)) {
 		window_disconnected(c->w);
 		c->count = 0;
@@ -296,7 +382,7 @@ static void test_by_chance(void **state)
 			c.added++;
 			add(c.w, c.added * 100, vin_a, (uint8_t)(c.added % 60));
 		}
-		while ((f = window_send(c.w, c.now)) != NULL)
+		while ((f = window_send(c.w, c.now, true)) != NULL)
 			c.pending[c.count++] = f->position / 100;
 		far_side(&c);
 		write_down_refused(&c);
@@ -317,6 +403,9 @@ int main(void)
 		TEST(test_a_lost_connection),
 		TEST(test_overdue),
 		TEST(test_passed_over_on_three_connections),
+		TEST(test_one_that_the_peer_closes_on_stops_no_other),
+		TEST(test_a_peer_that_closes_on_all_refuses_nothing),
+		TEST(test_closes_by_turns_blame_nobody),
 		TEST(test_bytes_are_bounded),
 		TEST(test_by_chance),
 	};

@@ -362,13 +362,14 @@ static int link_status(const struct arguments *a, void *context)
 
 static int link_refused(const struct arguments *a, void *context)
 {
-	return show(a, context,
-		    "SELECT r.at, r.gateway_id AS gateway, r.position, r.vin,"
-		    " CASE r.flag WHEN 0 THEN 'never answered' ELSE lpad(to_hex(r.flag::integer), "
-		    "2, '0')"
-		    " END AS answer FROM platform_link_refused r JOIN platform_link l"
-		    " ON l.id = r.link_id WHERE l.name = $1"
-		    " ORDER BY r.at DESC, r.position DESC LIMIT 1000");
+	return show(
+		a, context,
+		"SELECT r.at, r.gateway_id AS gateway, r.position, r.vin,"
+		" CASE r.flag WHEN 0 THEN 'never answered' WHEN 254 THEN 'closes the connection'"
+		" ELSE lpad(to_hex(r.flag::integer), 2, '0') END AS answer"
+		" FROM platform_link_refused r JOIN platform_link l ON l.id = r.link_id"
+		" WHERE l.name = $1"
+		" ORDER BY r.at DESC, r.position DESC LIMIT 1000");
 }
 
 /* The other direction: what platforms that report to us delivered.  Lost: serials that are missing
