@@ -78,6 +78,7 @@
 	X(link, login_retry_s, INT, "60", 1, 3600, R, "Seconds until a refused or unanswered login is tried again (GB/T 32960: a minute).") \
 	X(link, login_pause_s, INT, "1800", 1, 86400, R, "The same after three such logins (GB/T 32960: 30 minutes).") \
 	X(link, heartbeat_s, INT, "60", 1, 3600, R, "Seconds without a frame until a heartbeat is sent.") \
+	X(link, missing_s, INT, "600", 1, 604800, R, "Seconds that segments of the spool may be away, archive and all, before what they hold counts as missing.") \
 	X(link, late_s, INT, "60", 10, 604800, R, "Seconds after reception from which a real-time report is forwarded as supplement.") \
 	X(query, listen, ADDRESS, "127.0.0.1:8080", 0, 0, -, "Address of the HTTP service.")        \
 	X(query, conninfo, TEXT, "", 0, 0, -, "libpq connection string of the query role.")         \

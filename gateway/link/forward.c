@@ -1,6 +1,7 @@
 /* forward.c - from the spool through the window to the socket. */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "gateway/base/clock.h"
@@ -119,6 +120,45 @@ static void starved(struct link *l)
 		reader_failed(l, "it ends before the position of the store; is spool.dir right?");
 }
 
+/*
+ * Segments that are not there may come back: a volume that was not mounted, an archive that is
+ * being moved.  True: they were away for so long that what they hold is missing.
+ */
+static bool gap_is_final(struct link *l, const struct error *err)
+{
+	const uint64_t now = uv_now(l->host->loop);
+	const int64_t patience_s = l->host->config->link_missing_s;
+	char why[LINK_MESSAGE_SIZE];
+
+	if (l->gap_ms == 0)
+		l->gap_ms = now;
+	if (now - l->gap_ms >= (uint64_t)patience_s * 1000)
+		return true;
+	snprintf(why, sizeof(why), "%s; counts as missing if it stays so for %" PRId64 " s",
+		 err->text, patience_s);
+	reader_failed(l, why);
+	return false;
+}
+
+static void gap_closed(struct link *l)
+{
+	if (l->gap_ms == 0)
+		return;
+	l->gap_ms = 0;
+	log_line(LOG_NOTICE, "link: the spool's segments are there again link=\"%s\"", l->row.name);
+	link_say(l, "%s", "");
+}
+
+/* The reader has moved behind what it cannot read. */
+static enum reading unreadable(struct link *l, const struct error *err)
+{
+	if (spool_reader_at_gap(l->reader) && !gap_is_final(l, err))
+		return READING_NONE;
+	l->gap_ms = 0;
+	passed_over(l, err);
+	return READING_ON;
+}
+
 static enum reading read_record(struct link *l)
 {
 	struct spool_record record;
@@ -133,14 +173,13 @@ static enum reading read_record(struct link *l)
 		return READING_NONE;
 	}
 	l->starved_ms = 0;
-	if (rc == ERROR_CORRUPT && spool_reader_position(l->reader) > l->read_position) {
-		passed_over(l, &err);
-		return READING_ON;
-	}
+	if (rc == ERROR_CORRUPT && spool_reader_position(l->reader) > l->read_position)
+		return unreadable(l, &err);
 	if (rc < 0) {
 		reader_failed(l, err.text);
 		return READING_NONE;
 	}
+	gap_closed(l);
 	if (l->read_sequence > 0 && record.sequence > l->read_sequence + 1)
 		count_missing(l, record.sequence - l->read_sequence - 1);
 	if (!take_record(l, &record)) {

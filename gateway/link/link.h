@@ -110,8 +110,9 @@ struct link {
 	struct spool_reader *reader; /* NULL: to be opened at progress.position */
 	uint64_t read_position, read_sequence;
 	uint64_t reader_retry_ms;
-	uint64_t starved_ms; /* since when the spool has nothing where the store has been; 0: it has
-			      */
+	uint64_t starved_ms; /* since when the spool has nothing where the store has been; 0: it
+				has */
+	uint64_t gap_ms;     /* since when segments are away at read_position; 0: they are not */
 
 	struct link_progress progress, saved;
 	bool saving, saving_failed;

@@ -17,6 +17,7 @@ struct spool_reader {
 	uint64_t sequence; /* of the last record; smaller ones are not believed */
 	struct segment *segment;
 	struct follow follow; /* what comes behind the segment */
+	bool at_gap;	      /* the last call passed over segments that are not there */
 	uint64_t committed;   /* everything before it was found to be committed */
 	struct scan scan;
 	struct segment *fetch_segment; /* spool_fetch()'s own place */
@@ -60,6 +61,11 @@ uint64_t spool_reader_position(const struct spool_reader *r)
 	return r->position;
 }
 
+bool spool_reader_at_gap(const struct spool_reader *r)
+{
+	return r->at_gap;
+}
+
 static int corrupt(struct spool_reader *r, uint64_t to, const char *what, struct error *err)
 {
 	const uint64_t from = r->position;
@@ -68,6 +74,12 @@ static int corrupt(struct spool_reader *r, uint64_t to, const char *what, struct
 	r->position = to;
 	return error_set(err, ERROR_CORRUPT, "spool %s: positions %" PRIu64 " to %" PRIu64 ": %s",
 			 r->folder.dir, from, to, what);
+}
+
+static int gap(struct spool_reader *r, uint64_t to, const char *what, struct error *err)
+{
+	r->at_gap = true;
+	return corrupt(r, to, what, err);
 }
 
 /* ---- segments ---- */
@@ -125,6 +137,24 @@ static int skip_unreadable(struct spool_reader *r, const struct segment_list *li
 	return 0;
 }
 
+/* The position lies before all segments that are there. */
+static int enter_oldest(struct spool_reader *r, const struct segment_list *list, struct error *err)
+{
+	const uint64_t oldest = list->names[0].base;
+
+	if (r->position == 0) {
+		r->position = oldest;
+		return AGAIN;
+	}
+	/* A volume that is not mounted must not look like segments that somebody deleted. */
+	if (list->archive_absent)
+		return error_set(err, ERROR_IO,
+				 "position %" PRIu64 " is in the archive, and there is no folder "
+				 "%s: is it mounted?",
+				 r->position, r->folder.archive);
+	return gap(r, oldest, "not kept any more", err);
+}
+
 /* Finds and opens the segment of the position.  AGAIN: open.  0: there is none yet. */
 static int enter_segment(struct spool_reader *r, struct error *err)
 {
@@ -138,14 +168,7 @@ static int enter_segment(struct spool_reader *r, struct error *err)
 	if (list.count == 0)
 		goto out;
 	if (name == NULL) {
-		const uint64_t oldest = list.names[0].base;
-
-		if (r->position == 0) {
-			r->position = oldest;
-			rc = AGAIN;
-		} else {
-			rc = corrupt(r, oldest, "not kept any more", err);
-		}
+		rc = enter_oldest(r, &list, err);
 		goto out;
 	}
 	rc = open_name(&r->folder, name, &r->segment, err);
@@ -182,7 +205,7 @@ static int next_segment(struct spool_reader *r, struct error *err)
 	if (linked)
 		r->position = next;
 	else
-		rc = corrupt(r, next, "a segment is missing", err);
+		rc = gap(r, next, "a segment is missing", err);
 	return rc;
 }
 
@@ -343,6 +366,7 @@ int spool_reader_next(struct spool_reader *r, uint64_t limit, struct spool_recor
 {
 	int rc = AGAIN;
 
+	r->at_gap = false;
 	while (rc == AGAIN) {
 		if (r->segment == NULL) {
 			rc = enter_segment(r, err);

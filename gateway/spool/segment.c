@@ -59,8 +59,12 @@ static int list_folder(const char *path, bool archived, struct segment_list *lis
 	struct dirent *entry;
 	int rc = 0;
 
+	if (dir == NULL && errno == ENOENT) {
+		list->archive_absent |= archived;
+		return 0;
+	}
 	if (dir == NULL)
-		return errno == ENOENT ? 0 : error_errno(err, ERROR_IO, "cannot list %s", path);
+		return error_errno(err, ERROR_IO, "cannot list %s", path);
 	while (errno = 0, (entry = readdir(dir)) != NULL) {
 		struct segment_name name = { .archived = archived };
 		struct stat st;

@@ -37,10 +37,11 @@ struct segment_name {
 struct segment_list {
 	struct segment_name *names; /* by rising base; a live one hides its archived copy */
 	size_t count;
-	uint64_t bytes; /* of all files, hidden ones too */
+	uint64_t bytes;	     /* of all files, hidden ones too */
+	bool archive_absent; /* asked for, and there is no such folder */
 };
 
-/* A folder that does not exist is empty. */
+/* A folder that does not exist is empty; whoever misses something looks at archive_absent. */
 int segment_list(const struct folder *f, bool with_archive, struct segment_list *ret,
 		 struct error *err);
 void segment_list_release(struct segment_list *list);

@@ -119,7 +119,10 @@ struct spool_record {
 
 struct spool_reader;
 
-/* position 0 is the oldest that is kept.  Reads live and archived segments. */
+/*
+ * position 0 is the oldest that is kept.  Reads live and archived segments.  Where only the archive
+ * can hold the position and its folder is not there, spool_reader_next() says ERROR_IO, and stays.
+ */
 int spool_reader_open(const char *dir, const char *archive_dir, uint64_t position,
 		      struct spool_reader **ret, struct error *err);
 void spool_reader_close(struct spool_reader *r);
@@ -131,6 +134,9 @@ void spool_reader_close(struct spool_reader *r);
  */
 int spool_reader_next(struct spool_reader *r, uint64_t limit, struct spool_record *ret,
 		      struct error *err);
+
+/* The last ERROR_CORRUPT was for segments that are not there: who opens again may find them. */
+bool spool_reader_at_gap(const struct spool_reader *r);
 
 /* Where the next call goes on; behind damage and gaps it is ahead of the last record's next. */
 uint64_t spool_reader_position(const struct spool_reader *r);

@@ -453,21 +453,51 @@ class Trouble(LinkTest):
         link.process.send_signal(signal.SIGHUP)
         far.await_that("the login", lambda: far.logins)
 
-    def test_archived_segments_and_what_is_gone_from_them(self):
-        g, far = self.near_side(spool={"segment_mib": 2}, limit={"vin_frames": 0}), self.far_side()
-        self.add_link(far)
-        self.tool("stop", "province")
-        archive = os.path.join(g.spool_dir, "archive")
+    @staticmethod
+    def archived(archive):
+        return sorted(f for f in os.listdir(archive) if f.endswith(".segz")) if os.path.isdir(archive) else []
 
-        def archived():
-            return sorted(f for f in os.listdir(archive) if f.endswith(".segz")) if os.path.isdir(archive) else []
+    def fill_archive(self, g):
+        """Reports until two segments are in the archive; returns its folder, and how many."""
+        archive = os.path.join(g.spool_dir, "archive")
         c, first = self.report(g, 1), 1
-        while len(archived()) < 2:  # a report of 300 s has some 13 KiB
+        while len(self.archived(archive)) < 2:  # a report of 300 s has some 13 KiB
             for i in range(first, first + 50):
                 c.send(wire.report_c(self.now - 40 * 86400 + 300 * i, count=300, serial=i))
             for _ in range(50):
                 self.assertEqual(c.frame()[2], OK)
             first += 50
+        return archive, first
+
+    def test_an_archive_that_is_away_for_a_while(self):
+        g, far = self.near_side(spool={"segment_mib": 2}, limit={"vin_frames": 0}), self.far_side()
+        self.add_link(far)
+        link = self.link(g)
+        self.report(g, 1, OTHER_VIN)
+        self.await_row("forwarded", 2)
+        self.tool("stop", "province")
+        await_that("its last word", lambda: self.row("connected_since") == "")
+        archive, reports = self.fill_archive(g)
+        os.rename(archive, archive + ".away")
+        self.tool("start", "province")
+        await_that("the complaint", lambda: "is it mounted?" in self.row("message") and "is it mounted?" in link.log())
+        os.mkdir(archive)  # as the empty mount point of a volume
+        await_that("the complaint", lambda: "counts as missing if it stays so for 600 s" in self.row("message"))
+        self.assertEqual((self.row("missing"), self.row("forwarded")), ("0", "2"))
+        for name in self.archived(archive):  # what the gateway has put there meanwhile
+            os.rename(os.path.join(archive, name), os.path.join(archive + ".away", name))
+        os.rmdir(archive)
+        os.rename(archive + ".away", archive)
+        self.await_row("forwarded", reports + 3)
+        self.await_position()
+        await_that("no message", lambda: self.row("message") == "")
+        self.assertEqual(self.row("missing"), "0")
+
+    def test_archived_segments_and_what_is_gone_from_them(self):
+        g, far = self.near_side(spool={"segment_mib": 2}, limit={"vin_frames": 0}, link={"missing_s": 1}), self.far_side()
+        self.add_link(far)
+        self.tool("stop", "province")
+        archive, first = self.fill_archive(g)
         link = self.link(g)
         self.tool("start", "province")
         self.await_position()
@@ -480,7 +510,7 @@ class Trouble(LinkTest):
         records = int(self.row("sequence"))
         self.sql("UPDATE platform_link_position SET position = 8192, sequence = 0")
         link.stop()
-        os.unlink(os.path.join(archive, archived()[0]))
+        os.unlink(os.path.join(archive, self.archived(archive)[0]))
         count = len(far.frames)
         self.sql("UPDATE platform_link_position SET sequence = 1")  # it had read the first record
         self.tool("start", "province")

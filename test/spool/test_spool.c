@@ -433,6 +433,49 @@ static void test_archive_round_trip(void **state)
 	assert_int_equal(fixture_read(dir, UINT64_MAX, 2000).records, 201);
 }
 
+/* Method: read in the archive while its folder is not there, and while it is an empty mount point.
+ */
+static void test_archive_that_is_away(void **state)
+{
+	const char *dir = *state;
+	char archive[FIXTURE_PATH + 16], away[FIXTURE_PATH + 16];
+	const struct spool_options o = fixture_options(dir);
+	struct spool *s = fixture_open(&o, NULL);
+	struct spool_reader *r;
+	struct spool_record record;
+	struct error err;
+
+	snprintf(archive, sizeof(archive), "%s/archive", dir);
+	snprintf(away, sizeof(away), "%s/away", dir);
+	for (uint64_t i = 0; i < 50; i++)
+		assert_int_equal(fixture_append(s, 1 + 4 * i, 4, 2000), 0);
+	r = fixture_reader(dir, 0);
+	assert_int_equal(spool_reader_next(r, spool_durable(s), &record, &err), 1);
+	spool_reader_close(r);
+	spool_release(s, spool_durable(s));
+	wait_for_archive(archive, fixture_count(dir, ".seg") - 1);
+	spool_close(s);
+	r = fixture_reader(dir, record.next);
+	assert_int_equal(rename(archive, away), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(spool_reader_next(r, UINT64_MAX, &record, &err), ERROR_IO);
+		assert_non_null(strstr(err.text, archive));
+		assert_int_equal(spool_reader_position(r), record.next);
+	}
+	assert_int_equal(rename(away, archive), 0);
+	assert_int_equal(spool_reader_next(r, UINT64_MAX, &record, &err), 1);
+	assert_int_equal(record.sequence, 2);
+	spool_reader_close(r);
+	r = fixture_reader(dir, record.next);
+	assert_int_equal(rename(archive, away), 0);
+	assert_int_equal(mkdir(archive, 0700), 0);
+	assert_int_equal(spool_reader_next(r, UINT64_MAX, &record, &err), ERROR_CORRUPT);
+	assert_true(spool_reader_at_gap(r));
+	assert_int_equal(spool_reader_next(r, UINT64_MAX, &record, &err), 1);
+	assert_false(spool_reader_at_gap(r));
+	spool_reader_close(r);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -442,7 +485,8 @@ int main(void)
 		T(test_files_are_private),	    T(test_options_are_checked),
 		T(test_idle_restarts_take_no_room), T(test_many_threads),
 		T(test_close_ends_waiting),	    T(test_size_max_is_silence),
-		T(test_archive_round_trip),	    T(test_disk_full_then_room),
+		T(test_archive_that_is_away),	    T(test_archive_round_trip),
+		T(test_disk_full_then_room),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
