@@ -85,6 +85,7 @@
 	X(link_forwarded_total, counter, "frames that the other side has taken")                   \
 	X(link_refused_total, counter, "frames that the other side has refused for good")          \
 	X(link_missing_total, counter, "records gone from the spool before a link had read them")  \
+	X(link_withheld_total, counter, "tamper alarms that a ## link has no command for")         \
 	X(link_reconnects_total, counter, "connections to other platforms that were tried")        \
 	X(link_backlog_bytes, gauge, "bytes stored and not yet passed by the slowest link")        \
 	X(heartbeat_ns, gauge, "wall clock of the last sign of life, unix nanoseconds")

@@ -56,30 +56,43 @@ static bool comes_from(const struct link *l, uint64_t platform)
 	return false;
 }
 
+/* The frame as it goes over the link, into host->out; 0: it is none of this link's. */
+static size_t encode(struct link *l, const Haulgate__FrameRecord *r, int64_t received_at)
+{
+	struct link_host *h = l->host;
+	struct frame f;
+
+	if (!outgoing_read(r, &f) || comes_from(l, r->platform) ||
+	    !selection_wants(&l->row.selection, &h->places, &f, (enum layout)r->layout, received_at,
+			     h->scratch))
+		return 0;
+	if (!outgoing_sayable(&f, l->row.start)) {
+		metrics_add(h->metrics, METRIC_link_withheld_total, 1);
+		log_line(LOG_NOTICE,
+			 "link: a tamper alarm cannot be said over ## link=\"%s\" vin=%s",
+			 l->row.name, f.vin);
+		return 0;
+	}
+	return outgoing_encode(&f, l->row.start, h->out, FRAME_SIZE_MAX);
+}
+
 /* False: no memory; the record is to be read again. */
 static bool take_record(struct link *l, const struct spool_record *record)
 {
-	struct link_host *h = l->host;
 	Haulgate__FrameRecord *r =
 		haulgate__frame_record__unpack(NULL, record->size, record->payload);
-	struct frame f;
-	size_t size = 0;
+	int64_t received_at;
+	size_t size;
 	bool ok = true;
 
 	if (r == NULL) { /* its checksum was right: of a program that writes it otherwise */
 		count_missing(l, 1);
 		return true;
 	}
-	if (outgoing_read(r, &f) && !comes_from(l, r->platform)) {
-		const int64_t received_at = (int64_t)(r->received_at_ns / NS_PER_S);
-
-		if (selection_wants(&l->row.selection, &h->places, &f, (enum layout)r->layout,
-				    received_at, h->scratch))
-			size = outgoing_encode(&f, l->row.start, h->out, FRAME_SIZE_MAX);
-		if (size > 0)
-			ok = window_add(&l->window, record->position, record->sequence, received_at,
-					h->out, size);
-	}
+	received_at = (int64_t)(r->received_at_ns / NS_PER_S);
+	if ((size = encode(l, r, received_at)) > 0)
+		ok = window_add(&l->window, record->position, record->sequence, received_at,
+				l->host->out, size);
 	haulgate__frame_record__free_unpacked(r, NULL);
 	return ok;
 }

@@ -6,6 +6,7 @@
 
 enum {
 	PLAIN = 0x01,
+	START_GBT = 0x23,
 	START_2025 = 0x24,
 	START_HJ = 0x7E,
 	USER_SIZE = 12,
@@ -42,6 +43,11 @@ bool outgoing_read(const Haulgate__FrameRecord *r, struct frame *ret)
 	}
 	ret->encryption = PLAIN;
 	return is_forwarded(ret);
+}
+
+bool outgoing_sayable(const struct frame *f, uint8_t start)
+{
+	return start != START_GBT || frame_meaning(f) != MEANING_TAMPER_ALARM;
 }
 
 size_t outgoing_encode(const struct frame *f, uint8_t start, uint8_t *buf, size_t size)

@@ -20,6 +20,11 @@
  */
 bool outgoing_read(const Haulgate__FrameRecord *r, struct frame *ret);
 
+/*
+ * False: on a link with that start byte its command means something else.  A tamper alarm (06)
+ * would log the platform out on "##", and GB/T 32960.3 has no other command for it.
+ */
+bool outgoing_sayable(const struct frame *f, uint8_t start);
 /* Writes f for a link with that start byte.  Returns its size, 0: it does not fit. */
 size_t outgoing_encode(const struct frame *f, uint8_t start, uint8_t *buf, size_t size);
 /* Makes a supplement of it if it is a real-time report. */

@@ -44,6 +44,18 @@ class Wire(LinkTest):
         link.stop()
         self.assertEqual([f.command for f in far.logouts], [6])
 
+    def test_gbt32960_has_no_tamper_alarm(self):
+        g, far = self.near_side(), self.far_side()
+        self.add_link(far, "--protocol", "gbt32960")
+        link = self.link(g)
+        alarm = wire.time6(self.now) + b"\0\1\0" + (120450000).to_bytes(4, "big") + (41570000).to_bytes(4, "big")
+        self.client(g).send(wire.login_v(self.now), wire.frame_v(6, alarm), wire.logout_v(self.now))
+        self.await_row("forwarded", 2)
+        self.await_position()
+        self.assertEqual([(f.start, f.command) for f in far.frames], [(b"##", 1), (b"##", 4)])
+        self.assertEqual(link.metrics()["link_withheld_total"], 1)
+        self.assertIn(f"a tamper alarm cannot be said over ## link=\"province\" vin={VIN}", link.log())
+
     def test_hj1239_asks_for_the_time_as_a_sign_of_life(self):
         g, far = self.near_side(link={"heartbeat_s": 1}), self.far_side()
         self.add_link(far)

@@ -125,6 +125,25 @@ static void test_what_is_not_forwarded(void **state)
 	assert_false(outgoing_read(&r, &f));
 }
 
+/* 06 over "##" would log the platform out. */
+static void test_a_tamper_alarm_has_no_command_in_gbt32960(void **state)
+{
+	uint8_t unit[17] = { 24, 1, 2, 3, 4, 5, 0, 1 }, raw[64];
+	Haulgate__FrameRecord r;
+	struct frame f;
+
+	(void)state;
+	record_of(&r, raw, sizeof(raw), unit, sizeof(unit), 1);
+	assert_true(outgoing_read(&r, &f));
+	assert_true(outgoing_sayable(&f, 0x23));
+	raw[2] = 0x06;
+	raw[r.raw.len - 1] ^= 0x02 ^ 0x06;
+	assert_true(outgoing_read(&r, &f));
+	assert_int_equal(frame_meaning(&f), MEANING_TAMPER_ALARM);
+	assert_true(outgoing_sayable(&f, 0x7E));
+	assert_false(outgoing_sayable(&f, 0x23));
+}
+
 static void test_our_own_frames(void **state)
 {
 	struct outgoing_login own = {
@@ -165,6 +184,7 @@ int main(void)
 		cmocka_unit_test(test_layouts_survive_header_p),
 		cmocka_unit_test(test_what_was_opened_goes_in_clear),
 		cmocka_unit_test(test_what_is_not_forwarded),
+		cmocka_unit_test(test_a_tamper_alarm_has_no_command_in_gbt32960),
 		cmocka_unit_test(test_our_own_frames),
 	};
 
