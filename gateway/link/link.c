@@ -20,6 +20,7 @@ enum {
 	NOISE_MAX = 64 * 1024,	/* bytes that are no frame, since the last one that was */
 	ANSWER_UNIT_MAX = 4096, /* an answer has six bytes, a command to us a few more */
 	LOG_AGAIN_MS = 3600 * 1000,
+	BARREN_MAX = 3, /* connections without an answer, until the operator is told */
 	NS_PER_S = 1000000000,
 };
 
@@ -35,6 +36,10 @@ static const struct {
 	[LINK_LEAVING] = { "leaving", BIT(LINK_CLOSED) },
 	[LINK_CLOSED] = { "closed", 0 },
 };
+
+static const char barren_text[] =
+	"logins are answered, reports never; a platform that does not answer what is right cannot "
+	"be used (docs/links.md)";
 
 static uint64_t now_ms(const struct link *l)
 {
@@ -135,10 +140,27 @@ void link_close(struct link *l)
 	link_move(l, LINK_CLOSED, 0);
 }
 
+/* One more connection on which nothing was answered?  Asked before the window forgets it. */
+static bool is_barren(struct link *l)
+{
+	if (l->state != LINK_ACTIVE)
+		return false;
+	l->barren += l->window.answered == 0 && l->window.unanswered > 0;
+	return l->barren >= BARREN_MAX;
+}
+
+void link_frame_answered(struct link *l)
+{
+	if (l->barren >= BARREN_MAX)
+		link_say(l, "%s", "");
+	l->barren = 0;
+}
+
 void link_lost(struct link *l, const char *reason)
 {
 	const uint64_t max = (uint64_t)l->host->config->link_retry_max_s * 1000;
 	uint64_t pause = BACKOFF_MIN_MS;
+	char longer[LINK_MESSAGE_SIZE];
 	const char *what = l->state == LINK_ACTIVE  ? "connection lost"
 			   : l->state == LINK_LOGIN ? "lost during login"
 						    : "cannot connect";
@@ -146,6 +168,10 @@ void link_lost(struct link *l, const char *reason)
 	if (l->state == LINK_LEAVING) {
 		link_close(l);
 		return;
+	}
+	if (is_barren(l)) {
+		snprintf(longer, sizeof(longer), "%s; %s", reason, barren_text);
+		reason = longer;
 	}
 	if (l->state == LINK_ACTIVE && now_ms(l) - l->active_ms >= STEADY_MS)
 		l->failures = 0;
@@ -186,7 +212,7 @@ void link_logged_in(struct link *l)
 	l->active_ms = l->last_sent_ms = now_ms(l);
 	l->reason[0] = '\0';
 	link_move(l, LINK_ACTIVE, 0);
-	link_say(l, "%s", "");
+	link_say(l, "%s", l->barren >= BARREN_MAX ? barren_text : "");
 	log_line(LOG_NOTICE, "link: logged in link=\"%s\" address=%s tls=%d position=%" PRIu64,
 		 l->row.name, l->row.address, l->row.tls, l->progress.position);
 	forward_pump(l);

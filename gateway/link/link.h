@@ -103,6 +103,7 @@ struct link {
 	size_t in_used, noise;
 	uint64_t active_ms, last_sent_ms;
 	unsigned failures, login_failures;
+	unsigned barren; /* connections in a row that took frames and answered none of them */
 	char reason[LINK_MESSAGE_SIZE]; /* of the last failure that was logged */
 	uint64_t reason_ms;
 
@@ -142,7 +143,8 @@ void link_closed_by_peer(struct link *l, const char *reason);
 void link_login_refused(struct link *l, const char *reason);
 void link_logging_in(struct link *l);
 void link_logged_in(struct link *l);
-void link_close(struct link *l); /* on purpose: only the database has to be told */
+void link_frame_answered(struct link *l); /* whatever the answer was */
+void link_close(struct link *l);	  /* on purpose: only the database has to be told */
 
 /* For the message column; complain: into the log too, the same thing once an hour. */
 void link_say(struct link *l, const char *format, ...) __attribute__((format(printf, 2, 3)));

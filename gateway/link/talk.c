@@ -97,8 +97,11 @@ static void login_answered(struct link *l, const struct frame *f)
 static void frame_answered(struct link *l, const struct frame *f)
 {
 	struct metrics_thread *m = l->host->metrics;
+	const enum window_answer answer = window_answer(&l->window, f, uv_now(l->host->loop));
 
-	switch (window_answer(&l->window, f, uv_now(l->host->loop))) {
+	if (answer != WINDOW_ANSWER_STRANGE)
+		link_frame_answered(l);
+	switch (answer) {
 	case WINDOW_ANSWER_SUCCESS:
 		l->failures = 0;
 		l->progress.forwarded++;

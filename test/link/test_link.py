@@ -253,9 +253,12 @@ class Answers(LinkTest):
         far.await_that("four connections", lambda: len(far.logins) >= 4)
         self.assertEqual((self.row("refused"), self.row("forwarded")), ("0", "0"))
         self.assertIn("not answered", self.row("message") + self.links[0].log())
+        await_that("a plain word", lambda: "logins are answered, reports never" in self.row("message"))
+        await_that("the same while it is connected", lambda: self.row("message").startswith("logins are answered"))
         far.answer = lambda f: OK
         self.await_row("forwarded", 6)
         self.await_position()
+        await_that("no message", lambda: self.row("message") == "")
 
     def test_a_far_side_that_closes_on_a_frame_gets_all_others(self):
         g, far = self.near_side(link={"retry_max_s": 1}), self.far_side()
