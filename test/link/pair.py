@@ -5,6 +5,7 @@ import threading
 import time
 
 from link_case import Client, LinkTest, make_certificate, wire
+from registry import Terminal
 
 KEYS = os.environ["HAULGATE_KEYS"]
 NEAR, FAR = 1, 2
@@ -12,18 +13,25 @@ PASSWORD = "between-us-only"
 SECONDS = 10  # in a report
 
 
+def chip_of(vin):
+    return Terminal(vin, "CHIP" + vin[5:])
+
+
 class Truck(threading.Thread):
     """Sends reports one behind the other, each answered; what was not answered is sent again on a new connection."""
 
-    def __init__(self, case, gateway, number, pace):
+    def __init__(self, case, gateway, number, pace, signing):
         super().__init__(daemon=True)
         self.case, self.gateway, self.pace = case, gateway, pace
         self.vin, self.kind = f"LTRUCK00000{number:06d}", number % 4
+        self.chip = chip_of(self.vin) if signing else None
         self.sent, self.delays, self.connections = 0, [], 0
         self.ending, self.fault = threading.Event(), None
 
     def frame(self, n):
         at = self.case.now - 3 * 86400 + n * SECONDS
+        if self.chip is not None:
+            return wire.frame_p(wire.REALTIME, self.chip.signed(wire.unit_c(at, SECONDS, n % 65531 + 1)), self.vin)
         if self.kind == 0:
             return wire.report_a(at, SECONDS, vin=self.vin, serial=n % 65531 + 1)
         if self.kind == 1:
@@ -34,7 +42,7 @@ class Truck(threading.Thread):
 
     def login(self):
         at = self.case.now - 3 * 86400
-        return (wire.login_v if self.kind < 2 else wire.login_p)(at, vin=self.vin)
+        return (wire.login_v if self.kind < 2 and self.chip is None else wire.login_p)(at, vin=self.vin)
 
     def run(self):
         try:
@@ -70,12 +78,17 @@ class Truck(threading.Thread):
 class PairTest(LinkTest):
     """self.a forwards to self.b; the account there speaks for all trucks."""
 
-    def set_up_pair(self, trucks, pace, **link):
+    def set_up_pair(self, trucks, pace, signing=(), **link):
+        """signing: numbers of trucks that sign their reports (layout C, SM2); both sides know their keys."""
         cert, key = make_certificate(self.folder, "far")
         self.far_database = self.new_database()
         vins = [f"LTRUCK00000{i:06d}" for i in range(trucks)]
         for database in (self.database, self.far_database):
             self.sql("INSERT INTO vehicle (vin) SELECT unnest(string_to_array('" + ",".join(vins) + "', ','))", database)
+            for i in signing:
+                chip = chip_of(vins[i])
+                self.sql("INSERT INTO terminal_key (vehicle_id, purpose, algorithm, chip_id, public_key) SELECT id, 'sign', 'sm2', "
+                         f"'{chip.chip}', decode('{chip.public.hex()}', 'hex') FROM vehicle WHERE vin = '{vins[i]}'", database)
         with open(self.password_file, "w", encoding="ascii") as f:
             print(PASSWORD, file=f)
         self.keys("platform", "add", "City A", "--login", "city-a", "--file", self.password_file)
@@ -92,7 +105,7 @@ class PairTest(LinkTest):
         self.certificate = cert
         self.add_link(self.b.ports["tls"], "--ca", cert, "--in-flight", "512", name="b")
         self.service = self.link(self.a)
-        self.trucks = [Truck(self, self.a, i, pace) for i in range(trucks)]
+        self.trucks = [Truck(self, self.a, i, pace, i in signing) for i in range(trucks)]
 
     def keys(self, *arguments, database=None):
         subprocess.run([KEYS, *arguments, "--conninfo", self.conninfo("haulgate_operator", database or self.far_database)],

@@ -3,7 +3,7 @@ import subprocess
 import unittest
 
 from link_case import LINK_TOOL, Link, await_that
-from pair import PairTest
+from pair import FAR, NEAR, PairTest
 
 
 class Pair(PairTest):
@@ -36,8 +36,8 @@ class Pair(PairTest):
         await_that("the others arrive", lambda: self.tracks(self.far_database) == rest)
 
     def test_two_cities_that_report_to_each_other(self):
-        """Each names the other's account in --not-from: nothing comes back."""
-        self.set_up_pair(2, 0.01)
+        """Each names the other's account in --not-from: nothing comes back, whoever signed it."""
+        self.set_up_pair(4, 0.01, signing=(2, 3))
         # B reports to A in the same way, by an account that speaks for the same vehicles.
         for arguments in (("add", "City B", "--login", "city-b", "--file", self.password_file),
                           ("vehicles", "city-b", "--add", *[t.vin for t in self.trucks])):
@@ -52,7 +52,11 @@ class Pair(PairTest):
         self.tool("set", "b", "--not-from", "city-b")
         back = Link(self.b)
         self.links.append(back.start())
-        self.trucks[1].gateway = self.b
+        for g in (self.a, self.b):
+            await_that("the registry", lambda gateway=g: gateway.metrics().get("identity_vehicles") == 4)
+        near, far = self.trucks[0::2], self.trucks[1::2]
+        for t in far:
+            t.gateway = self.b
         for t in self.trucks:
             t.start()
         await_that("five frames of each", lambda: min(t.sent for t in self.trucks) >= 5)
@@ -61,10 +65,15 @@ class Pair(PairTest):
         for database in (self.database, self.far_database):
             await_that("all in both", lambda d=database: self.sql("SELECT count(*) FROM track", d) == str(total))
         self.assertEqual(self.tracks(self.database), self.tracks(self.far_database))
-        await_that("A's own", lambda: self.sql("SELECT forwarded FROM platform_link_position")
-                   == str(self.trucks[0].sent + self.trucks[0].connections))
-        await_that("B's own", lambda: self.sql("SELECT forwarded FROM platform_link_position", self.far_database)
-                   == str(self.trucks[1].sent + self.trucks[1].connections))
+        for name, database, own, gateway in (("A", self.database, near, NEAR), ("B", self.far_database, far, FAR)):
+            await_that(f"{name}'s link settles all", lambda d=database, i=gateway: self.sql(
+                "SELECT p.position >= i.position FROM platform_link_position p JOIN ingest_position i USING (gateway_id) "
+                f"WHERE gateway_id = {i}", d) == "t")
+            self.assertEqual(self.sql("SELECT forwarded FROM platform_link_position", database),
+                             str(sum(t.sent + t.connections for t in own)), f"{name} forwards its own and nothing else")
+            signed = self.sql("SELECT count(*) FROM track t JOIN vehicle v ON v.id = t.vehicle_id WHERE v.vin IN "
+                              f"('{self.trucks[2].vin}', '{self.trucks[3].vin}') AND t.credential % 4 = 1", database)
+            self.assertEqual(signed, str(sum(t.sent for t in self.trucks[2:])), f"{name} verified the signatures")
 
 
 if __name__ == "__main__":
