@@ -13,6 +13,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/base/text.h"
 #include "gateway/downlink/hand.h"
 #include "gateway/downlink/order.h"
 
@@ -112,15 +113,34 @@ static void count(struct downlink *d, unsigned sends, const struct queue_result 
 		    1);
 }
 
+/* One row that the database does not take must not hold the others. */
+static void set_aside(struct downlink *d, const struct downlink_order *order)
+{
+	char text[300];
+
+	log_line(LOG_ERROR,
+		 "downlink: what became of a command cannot be written, tried again each %d s "
+		 "id=%lld vin=%s sqlstate=%s error=\"%s\"",
+		 HOUSEKEEP_MS / 1000, (long long)order->id, order->vin, d->queue.sqlstate,
+		 log_text(d->queue.message, strlen(d->queue.message), text, sizeof(text)));
+	hand_set_aside(d->hand, order);
+}
+
 static int write_news(struct downlink *d)
 {
 	struct queue_result result;
 	struct downlink_order *order;
 
 	while ((order = hand_news(d->hand, &result)) != NULL) {
-		if (queue_write(&d->queue, &result) < 0) {
+		const int rc = queue_write(&d->queue, &result);
+
+		if (rc < 0) {
 			hand_not_written(d->hand, order);
 			return -1;
+		}
+		if (rc == QUEUE_UNWRITABLE) {
+			set_aside(d, order);
+			continue;
 		}
 		if (!result.in_hand) {
 			log_line(LOG_INFO, "command ended id=%lld state=%s attempts=%u vin=%s",
@@ -153,8 +173,8 @@ static void taken_cb(const struct queue_row *row, void *arg)
 		d->options.deliver(order, d->options.arg);
 		return;
 	}
-	snprintf(order->message, sizeof(order->message), "%.*s", (int)sizeof(order->message) - 1,
-		 err.text);
+	snprintf(order->message, sizeof(order->message), "%.*s",
+		 (int)text_whole(err.text, sizeof(order->message) - 1), err.text);
 	downlink_end(d, order, DOWNLINK_IMPOSSIBLE, NULL, 0);
 }
 
@@ -250,6 +270,7 @@ static int housekeep(struct downlink *d)
 	if (clock_mono_ns() < d->housekeep_ns)
 		return 0;
 	d->housekeep_ns = clock_mono_ns() + HOUSEKEEP_MS * MS;
+	hand_again(d->hand);
 	if (reclaim(d) < 0 || queue_expire(&d->queue) < 0)
 		return -1;
 	pthread_mutex_lock(&d->mutex);

@@ -13,7 +13,7 @@ struct entry {
 	struct downlink_order order; /* first: its owner knows no more than this */
 	/* Under the mutex; the order itself is its owner's until it has ended. */
 	struct entry *next, **at;
-	bool news, ended;
+	bool news, ended, aside;
 	enum downlink_end end;
 	unsigned attempts, told; /* as sent; of them written down */
 	int64_t sent_at, ended_at;
@@ -219,5 +219,22 @@ void hand_not_written(struct hand *h, const struct downlink_order *order)
 {
 	pthread_mutex_lock(&h->mutex);
 	entry_of(order)->news = true;
+	pthread_mutex_unlock(&h->mutex);
+}
+
+void hand_set_aside(struct hand *h, const struct downlink_order *order)
+{
+	pthread_mutex_lock(&h->mutex);
+	entry_of(order)->aside = true;
+	pthread_mutex_unlock(&h->mutex);
+}
+
+void hand_again(struct hand *h)
+{
+	pthread_mutex_lock(&h->mutex);
+	for (struct entry *e = h->entries; e != NULL; e = e->next) {
+		e->news |= e->aside;
+		e->aside = false;
+	}
 	pthread_mutex_unlock(&h->mutex);
 }

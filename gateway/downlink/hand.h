@@ -36,5 +36,9 @@ struct downlink_order *hand_news(struct hand *h, struct queue_result *ret);
 unsigned hand_written(struct hand *h, struct downlink_order *order,
 		      const struct queue_result *result);
 void hand_not_written(struct hand *h, const struct downlink_order *order);
+/* It cannot be written: the others go on, and it waits for more news or for hand_again(). */
+void hand_set_aside(struct hand *h, const struct downlink_order *order);
+/* Everything that was set aside is news again. */
+void hand_again(struct hand *h);
 
 #endif

@@ -4,7 +4,9 @@
 #include <iconv.h>
 #include <string.h>
 
-enum { NAMES_SIZE = 400 };
+#include "gateway/base/text.h"
+
+enum { NAMES_SIZE = 400, NAME_SHOWN = 40 };
 
 /* ---- values ---- */
 
@@ -99,7 +101,8 @@ static int unknown(const struct downlink_command *c, const char *what, const cha
 	char names[NAMES_SIZE];
 
 	downlink_names(c->kind, c->control, names, sizeof(names));
-	return error_set(err, ERROR_USAGE, "%s '%.40s' is unknown; allowed: %s", what, name,
+	return error_set(err, ERROR_USAGE, "%s '%.*s' is unknown; allowed: %s", what,
+			 (int)text_whole(name, NAME_SHOWN), name,
 			 names[0] != '\0' ? names : "none");
 }
 
@@ -178,10 +181,12 @@ int order_parse(const char *kind, const json_t *parameters, struct downlink_comm
 	int rc;
 
 	*ret = (struct downlink_command){ .count = 0 };
-	if (kind == NULL || !downlink_kind_find(kind, &ret->kind))
+	if (kind == NULL)
+		kind = "";
+	if (!downlink_kind_find(kind, &ret->kind))
 		return error_set(err, ERROR_USAGE,
-				 "kind '%.20s' is unknown; allowed: query, set, control",
-				 kind != NULL ? kind : "");
+				 "kind '%.*s' is unknown; allowed: query, set, control",
+				 (int)text_whole(kind, NAME_SHOWN), kind);
 	if (ret->kind == DOWNLINK_QUERY)
 		rc = take_query(ret, parameters, err);
 	else if (!json_is_object(parameters))

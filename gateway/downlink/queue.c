@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/text.h"
 
 enum { POLL_MS = 100, CONNECT_S = 10, ANSWER_S = 30, PAGE = 1000, NUMBER_SIZE = 24 };
+enum { MESSAGE_MAX = 2 * DOWNLINK_MESSAGE_SIZE };
 
 /* ---- one statement ---- */
 
@@ -387,10 +389,12 @@ static void value_time(struct values *v, int64_t at)
 		value_text(v, NULL);
 }
 
+/* message: of any length, maybe cut in the middle of a character. */
 static int write_row(struct queue *q, const struct queue_result *result, const char *answered,
 		     const char *message)
 {
 	struct values v = { .n = 0 };
+	char whole[MESSAGE_MAX];
 
 	value_number(&v, result->id);
 	value_number(&v, q->gateway_id);
@@ -402,7 +406,9 @@ static int write_row(struct queue *q, const struct queue_result *result, const c
 	value_time(&v, result->ended_at);
 	value_bytes(&v, result->answer, result->answer_size);
 	value_text(&v, answered);
-	value_text(&v, message[0] != '\0' ? message : NULL);
+	snprintf(whole, sizeof(whole), "%.*s", (int)text_whole(message, sizeof(whole) - 1),
+		 message);
+	value_text(&v, whole[0] != '\0' ? whole : NULL);
 	return run_only(q,
 			"UPDATE command SET state = $3,"
 			" taken_at = CASE WHEN $4::boolean THEN taken_at END, attempts = $5,"
@@ -429,10 +435,31 @@ static char *answer_json(const struct queue_result *result)
 	return text;
 }
 
+/* Class 22: a value that the database cannot hold.  It would be refused again and again. */
+static bool is_bad_value(const struct queue *q)
+{
+	return strncmp(q->sqlstate, "22", 2) == 0;
+}
+
+/* Without what may be the reason: better a row that says little than one that says "sent". */
+static int write_bare(struct queue *q, const struct queue_result *result)
+{
+	struct queue_result bare = *result;
+	char message[100];
+
+	bare.answer = NULL;
+	bare.answer_size = 0;
+	snprintf(message, sizeof(message),
+		 "the database kept neither its message nor an answer (SQLSTATE %s)", q->sqlstate);
+	if (write_row(q, &bare, NULL, result->in_hand ? "" : message) == 0)
+		return QUEUE_WRITTEN;
+	return is_bad_value(q) ? QUEUE_UNWRITABLE : -1;
+}
+
 int queue_write(struct queue *q, const struct queue_result *result)
 {
 	const char *message = result->in_hand ? "" : result->order->message;
-	char longer[DOWNLINK_MESSAGE_SIZE + 400];
+	char longer[MESSAGE_MAX];
 	char *answered = NULL;
 	int rc;
 
@@ -440,11 +467,11 @@ int queue_write(struct queue *q, const struct queue_result *result)
 	    (answered = answer_json(result)) == NULL)
 		return fail(q, "53200", "no memory");
 	rc = write_row(q, result, answered, message);
-	if (rc != 0 && answered != NULL && strncmp(q->sqlstate, "22", 2) == 0) {
+	if (rc != 0 && answered != NULL && is_bad_value(q)) {
 		snprintf(longer, sizeof(longer), "%s%sthe answer could not be kept decoded: %s",
 			 message, message[0] != '\0' ? "; " : "", q->message);
 		rc = write_row(q, result, NULL, longer);
 	}
 	free(answered);
-	return rc;
+	return rc != 0 && is_bad_value(q) ? write_bare(q, result) : rc;
 }

@@ -4,7 +4,8 @@
  * Every wait is a poll() with a limit, so that a server that stopped answering cannot hold the
  * thread when the gateway is to end.  One thread.
  *
- * Functions return 0, or -1: the connection is to be given up, queue.message says why.
+ * Functions return 0 (or what they say), or -1: the connection is to be given up, queue.message
+ * says why.
  */
 #ifndef GATEWAY_DOWNLINK_QUEUE_H
 #define GATEWAY_DOWNLINK_QUEUE_H
@@ -77,7 +78,11 @@ struct queue_result {
 	size_t answer_size;
 };
 
-/* What the database refuses to keep of the answer is left out, and said so. */
+enum queue_written {
+	QUEUE_WRITTEN,
+	QUEUE_UNWRITABLE, /* the database takes nothing of it; queue.message says why */
+};
+/* What the database refuses to keep of message and answer is left out, and said so. */
 int queue_write(struct queue *q, const struct queue_result *result);
 
 #endif

@@ -420,6 +420,57 @@ class Queue(DownlinkTest):
         self.assertEqual(self.look(ident)["state"], "queued")
         self.assertEqual(self.sql(f"SELECT taken_at IS NULL FROM command WHERE id = {ident}"), "t")
 
+    def test_a_long_name_in_chinese_holds_nobody(self):
+        g = self.start()
+        self.terminal(g)
+        other = self.terminal(g, self.vehicle())
+        row = self.await_state(self.order("query", ["参" * 20]), "impossible")
+        self.assertIn("parameter '" + "参" * 13 + "' is unknown", row["message"])
+        ident = self.order("query", ["heartbeat_s"], vin=other.vin)
+        _, at, _ = other.told()
+        other.answer(QUERY, at + b"\0")
+        self.await_state(ident, "answered")
+        self.assertNotIn("cannot be used", g.log())
+
+    def refuse(self, name, when):
+        """The database finds a value that it cannot hold in rows of our vehicle."""
+        self.sql(f"""CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN IF {when} THEN RAISE EXCEPTION 'not this one' USING ERRCODE = '22021'; END IF; RETURN NEW; END $$;
+            CREATE TRIGGER {name} BEFORE UPDATE ON command FOR EACH ROW
+            WHEN (NEW.vehicle_id = {self.sql(f"SELECT id FROM vehicle WHERE vin = '{self.vin}'")}) EXECUTE FUNCTION {name}()""")
+
+    def test_what_the_database_cannot_hold_is_left_out(self):
+        g = self.start()
+        t = self.terminal(g)
+        self.refuse("not_kept", "NEW.answer IS NOT NULL OR NEW.message LIKE 'parameter%'")
+        ident = self.order("query", ["heartbeat_s"])
+        _, at, _ = t.told()
+        t.answer(QUERY, at + bytes([1, 9, 60]))
+        row = self.await_state(ident, "answered")
+        self.assertEqual((row["answer"], row["message"]),
+                         (None, "the database kept neither its message nor an answer (SQLSTATE 22021)"))
+        self.await_state(self.order("query", ["nonsense"]), "impossible")
+        self.assertNotIn("cannot be used", g.log())
+
+    def test_a_row_that_cannot_be_written_holds_no_other(self):
+        g = self.start()
+        t = self.terminal(g)
+        other = self.terminal(g, self.vehicle())
+        ident = self.order("set", {"heartbeat_s": 30})
+        _, at, _ = t.told()
+        self.await_state(ident, "sent")
+        self.refuse("not_taken", "true")
+        t.answer(SET, at)
+        await_that("the complaint", lambda: "what became of a command cannot be written" in g.log())
+        second = self.order("query", ["heartbeat_s"], vin=other.vin)
+        _, at, _ = other.told()
+        other.answer(QUERY, at + b"\0")
+        self.await_state(second, "answered")
+        self.assertEqual(self.look(ident)["state"], "sent")
+        self.sql("DROP TRIGGER not_taken ON command")
+        self.await_state(ident, "answered")
+        self.assertNotIn("cannot be used", g.log())
+
     def test_no_result_is_lost_while_the_database_is_away(self):
         g = self.start()
         vins = [self.vehicle() for _ in range(3)]

@@ -96,6 +96,9 @@ static void test_query(void **state)
 	ENCODES(DOWNLINK_2025, "\4\x09\x0D\x0E\x08");
 	refused("query", "[]", "at least one parameter");
 	refused("query", "[\"heartbeat\"]", "parameter 'heartbeat' is unknown; allowed: local_");
+	/* Fourteen of three bytes are one more than are shown: cut between two, not within one. */
+	refused("query", "[\"参参参参参参参参参参参参参参\"]",
+		"parameter '参参参参参参参参参参参参参' is unknown");
 	refused("query", "[\"heartbeat_s\", \"heartbeat_s\"]", "heartbeat_s is given twice");
 	refused("query", "[9]", "must be names");
 	refused("query", "{\"heartbeat_s\": 1}", "must be a list of names");
