@@ -126,6 +126,15 @@ static void set_aside(struct downlink *d, const struct downlink_order *order)
 	hand_set_aside(d->hand, order);
 }
 
+/* Somebody changed the row under our hand: what we know of it must not be lost in silence. */
+static void not_ours(const struct downlink_order *order, const struct queue_result *result)
+{
+	log_line(LOG_ERROR,
+		 "downlink: a command is not in our hand in the table, what became of it is lost "
+		 "id=%lld vin=%s state=%s attempts=%u",
+		 (long long)result->id, order->vin, result->state, result->attempts);
+}
+
 static int write_news(struct downlink *d)
 {
 	struct queue_result result;
@@ -140,6 +149,11 @@ static int write_news(struct downlink *d)
 		}
 		if (rc == QUEUE_UNWRITABLE) {
 			set_aside(d, order);
+			continue;
+		}
+		if (rc == QUEUE_NOT_OURS) {
+			not_ours(order, &result);
+			hand_written(d->hand, order, &result);
 			continue;
 		}
 		if (!result.in_hand) {

@@ -163,6 +163,22 @@ static void ignore_notice(void *arg, const char *message)
 	(void)message;
 }
 
+/* Two gateways of one number would give back and end each other's orders.  The first number only
+ * has to be the same everywhere, and another one than the store's and the link's. */
+static int lock(struct queue *q)
+{
+	struct values v = { .n = 0 };
+	PGresult *r;
+	bool locked;
+
+	value_number(&v, q->gateway_id);
+	if ((r = run(q, "SELECT pg_try_advisory_lock(3276807, $1::integer)", &v)) == NULL)
+		return -1;
+	locked = PQgetvalue(r, 0, 0)[0] == 't';
+	PQclear(r);
+	return locked ? 0 : fail(q, "55006", "another haulgate with this gateway.id is connected");
+}
+
 int queue_connect(struct queue *q)
 {
 	static const char *const keys[] = { "dbname", "client_encoding",
@@ -183,6 +199,8 @@ int queue_connect(struct queue *q)
 	PQsetNoticeProcessor(q->conn, ignore_notice, NULL); /* else libpq writes to stderr */
 	if (PQsetnonblocking(q->conn, 1) != 0)
 		return fail_connection(q);
+	if (lock(q) < 0)
+		return -1;
 	return run_only(q, "LISTEN haulgate_command", NULL);
 }
 
@@ -389,12 +407,26 @@ static void value_time(struct values *v, int64_t at)
 		value_text(v, NULL);
 }
 
+/* True too when an earlier try wrote the row and we did not hear of it. */
+static const char sql_write[] =
+	"WITH written AS (UPDATE command SET state = $3,"
+	" taken_at = CASE WHEN $4::boolean THEN taken_at END, attempts = $5,"
+	" sent_at = coalesce(to_timestamp($6::bigint), sent_at),"
+	" unit = coalesce($7, unit), ended_at = to_timestamp($8::bigint),"
+	" answer = $9, answered = $10::jsonb, message = $11"
+	" WHERE id = $1 AND gateway_id = $2 AND taken_at IS NOT NULL"
+	" AND state IN ('queued', 'sent') RETURNING id) "
+	"SELECT EXISTS (SELECT FROM written) OR EXISTS (SELECT FROM command WHERE id = $1"
+	" AND gateway_id = $2 AND state = $3 AND attempts = $5 AND taken_at IS NULL)";
+
 /* message: of any length, maybe cut in the middle of a character. */
 static int write_row(struct queue *q, const struct queue_result *result, const char *answered,
 		     const char *message)
 {
 	struct values v = { .n = 0 };
 	char whole[MESSAGE_MAX];
+	PGresult *r;
+	int rc;
 
 	value_number(&v, result->id);
 	value_number(&v, q->gateway_id);
@@ -409,15 +441,11 @@ static int write_row(struct queue *q, const struct queue_result *result, const c
 	snprintf(whole, sizeof(whole), "%.*s", (int)text_whole(message, sizeof(whole) - 1),
 		 message);
 	value_text(&v, whole[0] != '\0' ? whole : NULL);
-	return run_only(q,
-			"UPDATE command SET state = $3,"
-			" taken_at = CASE WHEN $4::boolean THEN taken_at END, attempts = $5,"
-			" sent_at = coalesce(to_timestamp($6::bigint), sent_at),"
-			" unit = coalesce($7, unit), ended_at = to_timestamp($8::bigint),"
-			" answer = $9, answered = $10::jsonb, message = $11"
-			" WHERE id = $1 AND gateway_id = $2 AND taken_at IS NOT NULL"
-			" AND state IN ('queued', 'sent')",
-			&v);
+	if ((r = run(q, sql_write, &v)) == NULL)
+		return -1;
+	rc = PQgetvalue(r, 0, 0)[0] == 't' ? QUEUE_WRITTEN : QUEUE_NOT_OURS;
+	PQclear(r);
+	return rc;
 }
 
 /* NULL without memory. */
@@ -446,14 +474,14 @@ static int write_bare(struct queue *q, const struct queue_result *result)
 {
 	struct queue_result bare = *result;
 	char message[100];
+	int rc;
 
 	bare.answer = NULL;
 	bare.answer_size = 0;
 	snprintf(message, sizeof(message),
 		 "the database kept neither its message nor an answer (SQLSTATE %s)", q->sqlstate);
-	if (write_row(q, &bare, NULL, result->in_hand ? "" : message) == 0)
-		return QUEUE_WRITTEN;
-	return is_bad_value(q) ? QUEUE_UNWRITABLE : -1;
+	rc = write_row(q, &bare, NULL, result->in_hand ? "" : message);
+	return rc < 0 && is_bad_value(q) ? QUEUE_UNWRITABLE : rc;
 }
 
 int queue_write(struct queue *q, const struct queue_result *result)
@@ -467,11 +495,11 @@ int queue_write(struct queue *q, const struct queue_result *result)
 	    (answered = answer_json(result)) == NULL)
 		return fail(q, "53200", "no memory");
 	rc = write_row(q, result, answered, message);
-	if (rc != 0 && answered != NULL && is_bad_value(q)) {
+	if (rc < 0 && answered != NULL && is_bad_value(q)) {
 		snprintf(longer, sizeof(longer), "%s%sthe answer could not be kept decoded: %s",
 			 message, message[0] != '\0' ? "; " : "", q->message);
 		rc = write_row(q, result, NULL, longer);
 	}
 	free(answered);
-	return rc != 0 && is_bad_value(q) ? write_bare(q, result) : rc;
+	return rc < 0 && is_bad_value(q) ? write_bare(q, result) : rc;
 }

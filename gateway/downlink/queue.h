@@ -25,7 +25,7 @@ struct queue {
 	char message[300];
 };
 
-/* Connects and listens. */
+/* Connects, takes the lock that makes us the only gateway of this number, and listens. */
 int queue_connect(struct queue *q);
 void queue_disconnect(struct queue *q);
 
@@ -80,6 +80,7 @@ struct queue_result {
 
 enum queue_written {
 	QUEUE_WRITTEN,
+	QUEUE_NOT_OURS,	  /* the table says that somebody else has it, or that it has ended */
 	QUEUE_UNWRITABLE, /* the database takes nothing of it; queue.message says why */
 };
 /* What the database refuses to keep of message and answer is left out, and said so. */

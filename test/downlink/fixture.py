@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "ingest"))
-from gateway import Client, GatewayTest, await_that, wire  # noqa: E402,F401
+from gateway import Client, Gateway, GatewayTest, await_that, wire  # noqa: E402,F401
 
 MIGRATE = os.environ["HAULGATE_MIGRATE"]
 SCHEMA = os.environ["HAULGATE_SCHEMA"]
@@ -64,6 +64,14 @@ class DownlinkTest(GatewayTest):
         sections.setdefault("downlink", {})
         sections["downlink"] = {"answer_s": 60, "attempts": 2, **sections["downlink"]}
         return self.gateway(ident or 10 * DownlinkTest.made + len(self.gateways), **sections)
+
+    def twin(self, gateway):
+        """Another gateway with the number of this one, on a host of its own."""
+        folder = os.path.join(self.folder, "twin")
+        os.makedirs(folder)
+        twin = Gateway(folder, gateway.ident, store={"conninfo": self.conninfo("haulgate_gateway")})
+        self.gateways.append(twin)
+        return twin.start()
 
     def terminal(self, gateway, vin=None, start=b"##"):
         """Logged in."""

@@ -324,6 +324,32 @@ class Queue(DownlinkTest):
         t.answer(SET, at)
         self.assertEqual(self.await_state(ident, "answered")["attempts"], 2)
 
+    def test_two_gateways_of_one_number(self):
+        g = self.start()
+        t = self.terminal(g)
+        ident = self.order("set", {"heartbeat_s": 30})
+        _, at, _ = t.told()
+        self.await_state(ident, "sent")
+        twin = self.twin(g)
+        await_that("the complaint", lambda: "another haulgate with this gateway.id is connected" in twin.log())
+        self.assertEqual(self.look(ident)["state"], "sent")
+        t.answer(SET, at)
+        self.await_state(ident, "answered")
+        g.kill()
+        await_that("the twin takes over", lambda: "downlink: database answers again" in twin.log())
+
+    def test_an_order_that_somebody_took_away(self):
+        g = self.start()
+        t = self.terminal(g)
+        ident = self.order("set", {"heartbeat_s": 30})
+        _, at, _ = t.told()
+        self.await_state(ident, "sent")
+        self.sql(f"UPDATE command SET gateway_id = 999 WHERE id = {ident}")
+        t.answer(SET, at)
+        await_that("the error", lambda: "a command is not in our hand in the table" in g.log())
+        self.assertIn(f"id={ident} vin={self.vin} state=answered", g.log())
+        self.assertEqual(self.look(ident)["state"], "sent")
+
     def test_a_reset_survives_no_crash(self):
         g = self.start(downlink={"attempts": 3})
         t = self.terminal(g)
