@@ -10,10 +10,12 @@ CREATE FUNCTION api.command_parameters(p jsonb) RETURNS jsonb LANGUAGE sql IMMUT
   SELECT CASE WHEN p ? 'dial_password' THEN p || '{"dial_password": "***"}' ELSE p END
 $$;
 
--- What is over without a gateway that says so, is over.
+-- What is over without a gateway that says so, is over.  One that took it four hours ago does not come back with it, and
+-- may have sent it without writing that down.
 CREATE FUNCTION api.command_state(c command) RETURNS text LANGUAGE sql STABLE AS $$
-  SELECT CASE WHEN c.state NOT IN ('queued', 'sent') OR c.taken_at IS NOT NULL OR c.expires_at > now() THEN c.state
-    WHEN c.attempts > 0 THEN 'silent' ELSE 'expired' END
+  SELECT CASE WHEN c.state NOT IN ('queued', 'sent') OR c.taken_at > now() - interval '4 hours' OR c.expires_at > now()
+      THEN c.state
+    WHEN c.attempts > 0 OR c.taken_at IS NOT NULL THEN 'silent' ELSE 'expired' END
 $$;
 
 CREATE FUNCTION api.command_json(c command, p_vin text) RETURNS jsonb LANGUAGE sql STABLE AS $$

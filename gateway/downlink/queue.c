@@ -281,12 +281,15 @@ int queue_reclaim(struct queue *q, const int64_t *ids, size_t count, bool starte
 	return rc;
 }
 
+/* Taken and never heard of again: it may have been sent, and obeyed, before that was written down.
+ */
 int queue_expire(struct queue *q)
 {
 	return run_only(
 		q,
 		"UPDATE command SET taken_at = NULL, ended_at = now(),"
-		" state = CASE WHEN attempts > 0 THEN 'silent' ELSE 'expired' END,"
+		" state = CASE WHEN attempts > 0 OR taken_at IS NOT NULL THEN 'silent'"
+		"  ELSE 'expired' END,"
 		" message = CASE WHEN taken_at IS NOT NULL"
 		"   THEN format('gateway %s never said what became of it', gateway_id)"
 		"  WHEN attempts > 0 THEN 'sent, but the session ended before an answer came,"

@@ -217,6 +217,17 @@ class Queue(DownlinkTest):
         self.assertTrue(self.terminal(g).silent(0.3))
         self.assertIn("not logged in", self.look(ident)["message"])
 
+    def test_what_a_lost_gateway_had_in_hand_may_have_been_obeyed(self):
+        ident = self.order("control", {"action": "reset"})
+        # Killed between sending and writing that down; its host never came back.
+        self.sql("UPDATE command SET gateway_id = 999, taken_at = now() - interval '5 hours', "
+                 f"expires_at = now() WHERE id = {ident}")
+        self.assertEqual(self.look(ident)["state"], "silent")  # with no gateway at all
+        self.start()
+        await_that("the row to say so", lambda: self.sql(f"SELECT state FROM command WHERE id = {ident}") == "silent")
+        row = self.await_state(ident, "silent")
+        self.assertEqual(row["message"], "gateway 999 never said what became of it")
+
     def test_an_order_in_flight_is_not_repeated_after_its_expiry(self):
         t = self.terminal(self.start(downlink={"answer_s": 11, "attempts": 20}))
         ident = self.order("query", ["heartbeat_s"], expires_s=10)
