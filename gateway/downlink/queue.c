@@ -1,6 +1,5 @@
 #include "gateway/downlink/queue.h"
 
-#include <assert.h>
 #include <ctype.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -8,146 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/base/clock.h"
 #include "gateway/base/text.h"
+#include "gateway/downlink/statement.h"
 
-enum { POLL_MS = 100, CONNECT_S = 10, ANSWER_S = 30, PAGE = 1000, NUMBER_SIZE = 24 };
+enum { CONNECT_S = 10, PAGE = 1000 };
 enum { MESSAGE_MAX = 2 * DOWNLINK_MESSAGE_SIZE };
-
-/* ---- one statement ---- */
-
-static int fail(struct queue *q, const char *sqlstate, const char *message)
-{
-	snprintf(q->sqlstate, sizeof(q->sqlstate), "%s", sqlstate);
-	snprintf(q->message, sizeof(q->message), "%s", message);
-	q->message[strcspn(q->message, "\n")] = '\0';
-	return -1;
-}
-
-static int fail_connection(struct queue *q)
-{
-	return fail(q, "08000", q->conn != NULL ? PQerrorMessage(q->conn) : "no memory");
-}
-
-/* Waits for the socket. */
-static int wait_socket(struct queue *q, short events, int64_t limit_ns)
-{
-	for (;;) {
-		struct pollfd fd = { .fd = PQsocket(q->conn), .events = events };
-		const int64_t now = clock_mono_ns();
-
-		if (now > limit_ns || now > atomic_load(&q->deadline_ns))
-			return fail(q, "08006", "no answer within the time that was left");
-		if (poll(&fd, 1, POLL_MS) != 0)
-			return 0;
-	}
-}
-
-static int64_t limit_after(int seconds)
-{
-	return clock_mono_ns() + seconds * INT64_C(1000000000);
-}
-
-static int flush(struct queue *q, int64_t limit)
-{
-	int rc;
-
-	while ((rc = PQflush(q->conn)) == 1) {
-		if (wait_socket(q, POLLIN | POLLOUT, limit) < 0)
-			return -1;
-		if (PQconsumeInput(q->conn) != 1)
-			return fail_connection(q);
-	}
-	return rc == 0 ? 0 : fail_connection(q);
-}
-
-/* The last result of what was sent, or NULL. */
-static PGresult *receive(struct queue *q, int64_t limit)
-{
-	PGresult *last = NULL, *r;
-
-	for (;;) {
-		while (PQisBusy(q->conn)) {
-			if (wait_socket(q, POLLIN, limit) < 0 ||
-			    (PQconsumeInput(q->conn) != 1 && fail_connection(q) < 0)) {
-				PQclear(last);
-				return NULL;
-			}
-		}
-		if ((r = PQgetResult(q->conn)) == NULL)
-			return last;
-		PQclear(last);
-		last = r;
-	}
-}
-
-/* Parameters of one statement: texts, but for bytes. */
-struct values {
-	int n;
-	const char *value[16];
-	int size[16], format[16];
-	char number[16][NUMBER_SIZE];
-};
-
-static void value_text(struct values *v, const char *text)
-{
-	assert(v->n < 16);
-	v->value[v->n++] = text;
-}
-
-static void value_number(struct values *v, int64_t number)
-{
-	snprintf(v->number[v->n], NUMBER_SIZE, "%" PRId64, number);
-	value_text(v, v->number[v->n]);
-}
-
-static void value_bytes(struct values *v, const uint8_t *bytes, size_t size)
-{
-	v->size[v->n] = (int)size;
-	v->format[v->n] = 1;
-	value_text(v, (const char *)bytes);
-}
-
-/* NULL after a failure, which stands in q. */
-static PGresult *run(struct queue *q, const char *sql, const struct values *v)
-{
-	static const struct values none;
-	const int64_t limit = limit_after(ANSWER_S);
-	const char *state, *message;
-	PGresult *r;
-
-	if (v == NULL)
-		v = &none;
-	if (PQsendQueryParams(q->conn, sql, v->n, NULL, v->value, v->size, v->format, 0) != 1) {
-		fail_connection(q);
-		return NULL;
-	}
-	if (flush(q, limit) < 0)
-		return NULL;
-	if ((r = receive(q, limit)) == NULL) {
-		if (PQstatus(q->conn) == CONNECTION_OK)
-			fail(q, "08006", "no result");
-		return NULL;
-	}
-	if (PQresultStatus(r) == PGRES_COMMAND_OK || PQresultStatus(r) == PGRES_TUPLES_OK)
-		return r;
-	state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
-	message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
-	if (state == NULL)
-		fail_connection(q);
-	else
-		fail(q, state, message != NULL ? message : "");
-	PQclear(r);
-	return NULL;
-}
-
-static int run_only(struct queue *q, const char *sql, const struct values *v)
-{
-	PGresult *r = run(q, sql, v);
-
-	PQclear(r);
-	return r != NULL ? 0 : -1;
-}
 
 /* ---- the connection ---- */
 
@@ -171,12 +35,14 @@ static int lock(struct queue *q)
 	PGresult *r;
 	bool locked;
 
-	value_number(&v, q->gateway_id);
-	if ((r = run(q, "SELECT pg_try_advisory_lock(3276807, $1::integer)", &v)) == NULL)
+	values_number(&v, q->gateway_id);
+	if ((r = statement_run(q, "SELECT pg_try_advisory_lock(3276807, $1::integer)", &v)) == NULL)
 		return -1;
 	locked = PQgetvalue(r, 0, 0)[0] == 't';
 	PQclear(r);
-	return locked ? 0 : fail(q, "55006", "another haulgate with this gateway.id is connected");
+	return locked ? 0
+		      : statement_fail(q, "55006",
+				       "another haulgate with this gateway.id is connected");
 }
 
 int queue_connect(struct queue *q)
@@ -185,23 +51,23 @@ int queue_connect(struct queue *q)
 					    "fallback_application_name", NULL };
 	const char *const values[] = { q->conninfo, "UTF8", "haulgate downlink", NULL };
 	PostgresPollingStatusType state = PGRES_POLLING_WRITING;
-	const int64_t limit = limit_after(CONNECT_S);
+	const int64_t limit = statement_limit(CONNECT_S);
 
 	q->conn = PQconnectStartParams(keys, values, 1);
 	if (q->conn == NULL || PQstatus(q->conn) == CONNECTION_BAD)
-		return fail_connection(q);
+		return statement_lost(q);
 	while (state != PGRES_POLLING_OK) {
-		if (wait_socket(q, state == PGRES_POLLING_READING ? POLLIN : POLLOUT, limit) < 0)
+		if (statement_wait(q, state == PGRES_POLLING_READING ? POLLIN : POLLOUT, limit) < 0)
 			return -1;
 		if ((state = PQconnectPoll(q->conn)) == PGRES_POLLING_FAILED)
-			return fail_connection(q);
+			return statement_lost(q);
 	}
 	PQsetNoticeProcessor(q->conn, ignore_notice, NULL); /* else libpq writes to stderr */
 	if (PQsetnonblocking(q->conn, 1) != 0)
-		return fail_connection(q);
+		return statement_lost(q);
 	if (lock(q) < 0)
 		return -1;
-	return run_only(q, "LISTEN haulgate_command", NULL);
+	return statement_only(q, "LISTEN haulgate_command", NULL);
 }
 
 int queue_notified(struct queue *q, void (*vin)(const char *vin, void *arg), void *arg)
@@ -209,7 +75,7 @@ int queue_notified(struct queue *q, void (*vin)(const char *vin, void *arg), voi
 	PGnotify *n;
 
 	if (PQconsumeInput(q->conn) != 1)
-		return fail_connection(q);
+		return statement_lost(q);
 	while ((n = PQnotifies(q->conn)) != NULL) {
 		vin(n->extra, arg);
 		PQfreemem(n);
@@ -267,16 +133,17 @@ int queue_reclaim(struct queue *q, const int64_t *ids, size_t count, bool starte
 	int rc;
 
 	if (array == NULL)
-		return fail(q, "53200", "no memory");
-	value_number(&v, q->gateway_id);
-	value_text(&v, array);
-	value_text(&v, started ? "true" : "false");
-	rc = run_only(q,
-		      "UPDATE command SET state = 'queued', taken_at = NULL, attempts = attempts +"
-		      " CASE WHEN $3::boolean AND state = 'queued' THEN 1 ELSE 0 END"
-		      " WHERE gateway_id = $1 AND taken_at IS NOT NULL"
-		      " AND state IN ('queued', 'sent') AND id <> ALL ($2::bigint[])",
-		      &v);
+		return statement_fail(q, "53200", "no memory");
+	values_number(&v, q->gateway_id);
+	values_text(&v, array);
+	values_text(&v, started ? "true" : "false");
+	rc = statement_only(
+		q,
+		"UPDATE command SET state = 'queued', taken_at = NULL, attempts = attempts +"
+		" CASE WHEN $3::boolean AND state = 'queued' THEN 1 ELSE 0 END"
+		" WHERE gateway_id = $1 AND taken_at IS NOT NULL"
+		" AND state IN ('queued', 'sent') AND id <> ALL ($2::bigint[])",
+		&v);
 	free(array);
 	return rc;
 }
@@ -285,7 +152,7 @@ int queue_reclaim(struct queue *q, const int64_t *ids, size_t count, bool starte
  */
 int queue_expire(struct queue *q)
 {
-	return run_only(
+	return statement_only(
 		q,
 		"UPDATE command SET taken_at = NULL, ended_at = now(),"
 		" state = CASE WHEN attempts > 0 OR taken_at IS NOT NULL THEN 'silent'"
@@ -326,16 +193,16 @@ static PGresult *run_waiting(struct queue *q, const char (*vins)[VIN_SIZE + 1], 
 	PGresult *r;
 
 	if (vins == NULL) {
-		value_number(&v, vehicle_id);
-		value_number(&v, PAGE);
-		return run(q, sql_waiting_page, &v);
+		values_number(&v, vehicle_id);
+		values_number(&v, PAGE);
+		return statement_run(q, sql_waiting_page, &v);
 	}
 	if ((array = vin_array(vins, count)) == NULL) {
-		fail(q, "53200", "no memory");
+		statement_fail(q, "53200", "no memory");
 		return NULL;
 	}
-	value_text(&v, array);
-	r = run(q, sql_waiting_vins, &v);
+	values_text(&v, array);
+	r = statement_run(q, sql_waiting_vins, &v);
 	free(array);
 	return r;
 }
@@ -376,10 +243,10 @@ int queue_take(struct queue *q, const int64_t *ids, size_t count,
 	PGresult *r;
 
 	if (array == NULL)
-		return fail(q, "53200", "no memory");
-	value_number(&v, q->gateway_id);
-	value_text(&v, array);
-	r = run(q, sql_take, &v);
+		return statement_fail(q, "53200", "no memory");
+	values_number(&v, q->gateway_id);
+	values_text(&v, array);
+	r = statement_run(q, sql_take, &v);
 	free(array);
 	if (r == NULL)
 		/* Another gateway took another order of one of them: they are looked for again. */
@@ -405,9 +272,9 @@ int queue_take(struct queue *q, const int64_t *ids, size_t count,
 static void value_time(struct values *v, int64_t at)
 {
 	if (at != 0)
-		value_number(v, at);
+		values_number(v, at);
 	else
-		value_text(v, NULL);
+		values_text(v, NULL);
 }
 
 /* True too when an earlier try wrote the row and we did not hear of it. */
@@ -431,20 +298,20 @@ static int write_row(struct queue *q, const struct queue_result *result, const c
 	PGresult *r;
 	int rc;
 
-	value_number(&v, result->id);
-	value_number(&v, q->gateway_id);
-	value_text(&v, result->state);
-	value_text(&v, result->in_hand ? "true" : "false");
-	value_number(&v, result->attempts);
+	values_number(&v, result->id);
+	values_number(&v, q->gateway_id);
+	values_text(&v, result->state);
+	values_text(&v, result->in_hand ? "true" : "false");
+	values_number(&v, result->attempts);
 	value_time(&v, result->sent_at);
-	value_bytes(&v, result->unit_size > 0 ? result->unit : NULL, result->unit_size);
+	values_bytes(&v, result->unit_size > 0 ? result->unit : NULL, result->unit_size);
 	value_time(&v, result->ended_at);
-	value_bytes(&v, result->answer, result->answer_size);
-	value_text(&v, answered);
+	values_bytes(&v, result->answer, result->answer_size);
+	values_text(&v, answered);
 	snprintf(whole, sizeof(whole), "%.*s", (int)text_whole(message, sizeof(whole) - 1),
 		 message);
-	value_text(&v, whole[0] != '\0' ? whole : NULL);
-	if ((r = run(q, sql_write, &v)) == NULL)
+	values_text(&v, whole[0] != '\0' ? whole : NULL);
+	if ((r = statement_run(q, sql_write, &v)) == NULL)
 		return -1;
 	rc = PQgetvalue(r, 0, 0)[0] == 't' ? QUEUE_WRITTEN : QUEUE_NOT_OURS;
 	PQclear(r);
@@ -496,7 +363,7 @@ int queue_write(struct queue *q, const struct queue_result *result)
 
 	if (!result->in_hand && result->order->flag != 0 &&
 	    (answered = answer_json(result)) == NULL)
-		return fail(q, "53200", "no memory");
+		return statement_fail(q, "53200", "no memory");
 	rc = write_row(q, result, answered, message);
 	if (rc < 0 && answered != NULL && is_bad_value(q)) {
 		snprintf(longer, sizeof(longer), "%s%sthe answer could not be kept decoded: %s",
