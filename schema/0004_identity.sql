@@ -213,6 +213,7 @@ CREATE INDEX command_vehicle ON command (vehicle_id, id DESC);
 CREATE TABLE audit_log (
   id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+  began    timestamptz NOT NULL DEFAULT now(),   -- of the transaction: what it changed has the same
   actor    text NOT NULL,            -- the person, as the tool was told
   role     text NOT NULL DEFAULT session_user,   -- the login that it came through: cannot be chosen
   action   text NOT NULL,            -- command.order, key.revoke, registry.import, ...
@@ -225,6 +226,7 @@ CREATE INDEX audit_log_at ON audit_log (at);
 CREATE TABLE registry_history (
   id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+  began    timestamptz NOT NULL DEFAULT now(),   -- as in audit_log
   actor    text NOT NULL DEFAULT coalesce(nullif(current_setting('haulgate.actor', true), ''), session_user),
   role     text NOT NULL DEFAULT session_user,
   kind     text NOT NULL,            -- table
@@ -233,6 +235,7 @@ CREATE TABLE registry_history (
   old      jsonb NOT NULL            -- secrets and passwords left out
 );
 CREATE INDEX registry_history_row ON registry_history (kind, row_id, id);
+CREATE INDEX registry_history_began ON registry_history (began);
 
 -- ---- activation -----------------------------------------------------------------------------
 

@@ -71,6 +71,36 @@ class Case(unittest.TestCase):
         self.assertEqual(done.returncode, code, f"{args}\n{self.stdout}{self.stderr}")
         return self.stdout
 
+    def start(self, name, *program):
+        """Runs beside the test; its connection is called by this name."""
+        return subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.dir,
+                                env=dict(os.environ, HAULGATE_BUILD=BUILD, PGAPPNAME=name))
+
+    def start_tool(self, tool, *args):
+        """As run_tool, beside the test; its connection is called as its command."""
+        return self.start(args[0], os.path.join(TOP, "tools", tool), *args, "--conninfo", self.conninfo("haulgate_operator"))
+
+    def start_sql(self, name, sql):
+        return self.start(name, "psql", "-qXAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", self.name, "-c", sql)
+
+    def open_transaction(self, sql):
+        """A connection that has done this and keeps what it locked; close_transaction() ends it."""
+        other = subprocess.Popen(["psql", "-qXAt", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", self.name],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        other.stdin.write(f"BEGIN;\n{sql};\n\\echo done\n")
+        other.stdin.flush()
+        self.assertEqual(other.stdout.readline(), "done\n")
+        return other
+
+    def close_transaction(self, other, how):
+        other.stdin.write(how + ";\n")
+        other.communicate()
+        self.assertEqual(other.returncode, 0)
+
+    def is_waiting(self, name):
+        return self.psql(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{self.name}' AND application_name = '{name}'"
+                         " AND wait_event_type = 'Lock'") != "0"
+
     def audit(self):
         """(actor, action, subject, detail) of every line, in order."""
         rows = self.psql("SELECT json_build_array(actor, action, subject, detail) FROM audit_log ORDER BY id")

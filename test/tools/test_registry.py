@@ -10,7 +10,7 @@ import zipfile
 
 import openpyxl
 
-from operator_tools import TOP, VINS, Case
+from operator_tools import TOP, VINS, Case, await_true
 
 HEADING = "车架号,车牌号,排放阶段,车队,类别,参考扭矩,额定功率,whtc_work_kwh,ICCID,芯片,终端编号,valid_to\n"
 ROWS = [f"{VINS[0]},辽N11111,国六b,朝阳运输,牵引车,2300,300,25.5,12345678901234567890,CHIP000000000001,S1,2026-12-31\n",
@@ -258,6 +258,36 @@ class Registry(Case):
         self.psql(f"INSERT INTO vehicle (vin, state) VALUES ('{VINS[0]}', 'provisional'), ('{VINS[1]}', 'blocked'), ('{VINS[2]}', 'provisional')")
         self.load(f"vin,状态\n{VINS[0]},\n{VINS[1]},\n{VINS[2]},provisional\n{VINS[3]},报废\n")
         self.assertEqual(self.psql("SELECT state FROM vehicle ORDER BY vin").split(), ["registered", "blocked", "provisional", "retired"])
+
+    def test_what_a_person_sets_during_an_import_stays(self):
+        """Method: the import has its plan and waits for a fleet that somebody else is adding; meanwhile others change its vehicles."""
+        self.psql(f"INSERT INTO fleet (name) VALUES ('A'), ('C'); INSERT INTO vehicle (vin, fleet_id) VALUES ('{VINS[0]}', 1)")
+        self.write("list.csv", f"vin,plate,fleet\n{VINS[0]},辽N1,\n{VINS[1]},辽N2,B\n")
+        other = self.open_transaction("INSERT INTO fleet (name) VALUES ('B')")
+        load = self.start_tool("registry", "import", "list.csv", "--create-fleets")
+        await_true("the import to wait", lambda: self.is_waiting("import"))
+        move = self.start_sql("move", f"UPDATE vehicle SET fleet_id = 2 WHERE vin = '{VINS[0]}'")
+        await_true("the move", lambda: self.is_waiting("move") or move.poll() is not None)
+        block = self.start_tool("registry", "block", VINS[0], "--reason", "cloned")
+        await_true("the block", lambda: self.is_waiting("block") or block.poll() is not None)
+        # A vehicle that the plan did not know: met by a gateway, blocked by a person.
+        self.psql(f"INSERT INTO vehicle (vin, state, valid_to) VALUES ('{VINS[1]}', 'blocked', '2030-01-01')")
+        self.close_transaction(other, "ROLLBACK")
+        for running in load, move, block:
+            self.assertEqual((running.communicate()[0], running.returncode)[1], 0)
+        self.assertEqual(self.psql("SELECT v.state, plate, f.name, valid_to IS NULL FROM vehicle v JOIN fleet f ON f.id = fleet_id"
+                                   " ORDER BY vin"), "blocked|辽N1|C|t\nblocked|辽N2|B|f")
+
+    def test_the_audit_line_leads_to_the_vehicles(self):
+        self.load(f"vin,plate,serial\n{VINS[0]},辽N1,S1\n{VINS[1]},辽N2,S2\n{VINS[2]},辽N3,S3\n{VINS[3]},辽N4,\n")
+        changed = f"vin,plate,serial,maker\n{VINS[0]},辽N9,,\n{VINS[1]},,S9,\n{VINS[2]},,,M\n{VINS[3]},,S4,\n{VINS[4]},辽N5,\n"
+        self.load(changed)
+        self.load(f"vin,plate\n{VINS[1]},辽N7\n")
+        with open(os.path.join(TOP, "docs", "registry.md"), encoding="utf-8") as f:
+            query = re.search(r"    (SELECT vin .*?);\n", f.read(), re.S).group(1)
+        for content, vins in (changed, VINS), (f"vin,plate\n{VINS[1]},辽N7\n", [VINS[1]]):
+            sha256 = hashlib.sha256(content.encode()).hexdigest()
+            self.assertEqual(self.psql(query.replace("'SHA256'", f"'{sha256}'"), user="haulgate_operator").split(), vins)
 
     def test_boxes_can_change_places_in_one_list(self):
         self.load(f"vin,chip_id,iccid\n{VINS[0]},A,{'1' * 20}\n{VINS[1]},B,{'2' * 20}\n")

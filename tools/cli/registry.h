@@ -81,6 +81,11 @@ struct plan_counts {
 	long terminals_new, terminals_corrected, terminals_exchanged, terminals_removed;
 	long fleets;
 };
+/*
+ * From here to the commit nobody else changes a vehicle of the list: a block that is set meanwhile
+ * comes behind it, instead of being overwritten with the state that the plan has read.
+ */
+int plan_lock(struct stage *s);
 /* Makes the temporary table registry_plan from registry_stage and what is stored. */
 int plan_make(struct stage *s, bool clear_empty);
 int plan_count(struct stage *s, struct plan_counts *ret);

@@ -51,7 +51,8 @@ static int work(const struct arguments *a, struct stage *s, const char *path)
 	int rc;
 
 	if ((rc = stage_load(s)) != 0 ||
-	    (rc = stage_check(s, argument_given(a, "create-fleets"))) != 0)
+	    (rc = stage_check(s, argument_given(a, "create-fleets"))) != 0 ||
+	    (!dry && (rc = plan_lock(s)) != 0))
 		return rc;
 	/* With a VIN twice there is no plan. */
 	if ((rc = plan_make(s, clear)) != 0 || (rc = plan_count(s, &n)) != 0)

@@ -48,6 +48,18 @@ static void put_stored(struct sql *q, int column)
 		put(q, "%s.%s", c->place == PLACE_VEHICLE ? "v" : "t", c->name);
 }
 
+/*
+ * The state of the list; without one a provisional vehicle becomes registered, and any other stays
+ * as row, the vehicle, has it at the moment of writing.
+ */
+static void put_state(struct sql *q, const char *listed, const char *row)
+{
+	put(q,
+	    "coalesce(%s, CASE %s.state WHEN 'provisional' THEN 'registered' ELSE %s.state END,"
+	    " 'registered')",
+	    listed, row, row);
+}
+
 /* What is to be stored. */
 static void put_wanted(struct sql *q, const struct stage *s, int column, bool clear_empty)
 {
@@ -55,8 +67,7 @@ static void put_wanted(struct sql *q, const struct stage *s, int column, bool cl
 	const bool never_null = column == COLUMN_category || column == COLUMN_state;
 
 	if (column == COLUMN_state)
-		put(q, "coalesce(s.state, CASE v.state WHEN 'provisional' THEN 'registered'"
-		       " ELSE v.state END, 'registered')");
+		put_state(q, "s.state", "v");
 	else if (column == COLUMN_category)
 		put(q, "coalesce(s.category, v.category, 'truck')");
 	else if (column == COLUMN_vin)
@@ -78,13 +89,13 @@ static void put_wanted(struct sql *q, const struct stage *s, int column, bool cl
 	}
 }
 
-/* "a, b, c" of the columns of a place, with a prefix. */
-static void put_names(struct sql *q, enum column_place place, const char *prefix, bool with_vin)
+/* "a, b, c" of the columns of a place but the VIN, with a prefix. */
+static void put_names(struct sql *q, enum column_place place, const char *prefix)
 {
 	const char *comma = "";
 
 	for (int c = 0; c < COLUMN_COUNT; c++) {
-		if (registry_columns[c].place != place || (c == COLUMN_vin && !with_vin))
+		if (registry_columns[c].place != place || c == COLUMN_vin)
 			continue;
 		put(q, "%s%s%s", comma, prefix, registry_columns[c].name);
 		comma = ", ";
@@ -94,9 +105,9 @@ static void put_names(struct sql *q, enum column_place place, const char *prefix
 static void put_differs(struct sql *q, enum column_place place)
 {
 	put(q, "(");
-	put_names(q, place, "", false);
+	put_names(q, place, "");
 	put(q, ") IS DISTINCT FROM (");
-	put_names(q, place, "old_", false);
+	put_names(q, place, "old_");
 	put(q, ")");
 }
 
@@ -106,7 +117,7 @@ static void make_sql(struct sql *q, const struct stage *s, bool clear_empty)
 	       " fleet IS DISTINCT FROM old_fleet OR ");
 	put_differs(q, PLACE_VEHICLE);
 	put(q, " AS vehicle_changed, CASE WHEN num_nonnulls(");
-	put_names(q, PLACE_TERMINAL, "", false);
+	put_names(q, PLACE_TERMINAL, "");
 	/* Another serial number or chip is another box: the old one stays in the table. */
 	put(q, ") = 0 THEN CASE WHEN terminal_id IS NULL THEN 'none' ELSE 'removed' END"
 	       " WHEN terminal_id IS NULL THEN 'new'"
@@ -166,6 +177,15 @@ static int check_times(struct stage *s)
 			    NO_COLUMN, "valid_to lies before valid_from");
 	PQclear(result);
 	return 0;
+}
+
+int plan_lock(struct stage *s)
+{
+	/* In one order, so that two who lock several never wait for each other. */
+	return run(s,
+		   "SELECT FROM vehicle WHERE vin IN (SELECT vin FROM registry_stage)"
+		   " ORDER BY id FOR NO KEY UPDATE",
+		   NULL);
 }
 
 int plan_make(struct stage *s, bool clear_empty)
@@ -246,30 +266,60 @@ int plan_print(struct stage *s, long max)
 
 /* ---- doing it ---- */
 
+/*
+ * Columns of vehicle that the list has, each set to a value of row.  or_stored: where that is
+ * NULL, what is stored stays.  The state is the caller's.
+ */
+static void put_settings(struct sql *q, const struct stage *s, const char *row, bool or_stored)
+{
+	for (int c = 0; c < COLUMN_COUNT; c++) {
+		const char *name = registry_columns[c].name;
+
+		if (registry_columns[c].place != PLACE_VEHICLE || !s->present[c] ||
+		    c == COLUMN_vin || c == COLUMN_state)
+			continue;
+		if (or_stored)
+			put(q, ", %s = coalesce(%s.%s, vehicle.%s)", name, row, name, name);
+		else
+			put(q, ", %s = %s.%s", name, row, name);
+	}
+}
+
+static void put_insert(struct sql *q, const struct stage *s)
+{
+	put(q, "INSERT INTO vehicle (fleet_id, vin, ");
+	put_names(q, PLACE_VEHICLE, "");
+	put(q, ") SELECT f.id, p.vin, ");
+	put_names(q, PLACE_VEHICLE, "p.");
+	/* A gateway may have met the vehicle since the plan was made, and a person blocked it. */
+	put(q, " FROM registry_plan p LEFT JOIN fleet f ON f.name = p.fleet"
+	       " WHERE p.vehicle_id IS NULL ON CONFLICT (vin) DO UPDATE SET state = ");
+	put_state(q, "(SELECT s.state FROM registry_stage s WHERE s.vin = excluded.vin)",
+		  "vehicle");
+	if (s->present[COLUMN_fleet])
+		put(q, ", fleet_id = coalesce(excluded.fleet_id, vehicle.fleet_id)");
+	put_settings(q, s, "excluded", true);
+}
+
+static void put_update(struct sql *q, const struct stage *s)
+{
+	put(q, "UPDATE vehicle v SET state = ");
+	put_state(q, "s.state", "v");
+	if (s->present[COLUMN_fleet])
+		put(q, ", fleet_id = f.id");
+	put_settings(q, s, "p", false);
+	put(q, " FROM registry_plan p JOIN registry_stage s ON s.vin = p.vin"
+	       " LEFT JOIN fleet f ON f.name = p.fleet"
+	       " WHERE v.id = p.vehicle_id AND p.vehicle_changed");
+}
+
 static int apply_vehicles(struct stage *s)
 {
 	struct sql insert = { .used = 0 }, update = { .used = 0 };
 	int rc;
 
-	put(&insert, "INSERT INTO vehicle (fleet_id, ");
-	put_names(&insert, PLACE_VEHICLE, "", true);
-	put(&insert, ") SELECT f.id, ");
-	put_names(&insert, PLACE_VEHICLE, "p.", true);
-	/* A gateway may have met the vehicle since the plan was made: then it knows its VIN alone.
-	 */
-	put(&insert, " FROM registry_plan p LEFT JOIN fleet f ON f.name = p.fleet"
-		     " WHERE p.vehicle_id IS NULL ON CONFLICT (vin) DO UPDATE SET (fleet_id, ");
-	put_names(&insert, PLACE_VEHICLE, "", false);
-	put(&insert, ") = ROW (excluded.fleet_id, ");
-	put_names(&insert, PLACE_VEHICLE, "excluded.", false);
-	put(&insert, ")");
-
-	put(&update, "UPDATE vehicle v SET (fleet_id, ");
-	put_names(&update, PLACE_VEHICLE, "", false);
-	put(&update, ") = ROW (f.id, ");
-	put_names(&update, PLACE_VEHICLE, "p.", false);
-	put(&update, ") FROM registry_plan p LEFT JOIN fleet f ON f.name = p.fleet"
-		     " WHERE v.id = p.vehicle_id AND p.vehicle_changed");
+	put_insert(&insert, s);
+	put_update(&update, s);
 	if ((rc = run(s,
 		      "INSERT INTO fleet (name) SELECT DISTINCT fleet FROM registry_plan"
 		      " WHERE fleet IS NOT NULL ON CONFLICT DO NOTHING",
@@ -285,16 +335,16 @@ static int apply_terminals(struct stage *s)
 	int rc;
 
 	put(&correct, "UPDATE terminal_identity t SET (");
-	put_names(&correct, PLACE_TERMINAL, "", false);
+	put_names(&correct, PLACE_TERMINAL, "");
 	put(&correct, ") = ROW (");
-	put_names(&correct, PLACE_TERMINAL, "p.", false);
+	put_names(&correct, PLACE_TERMINAL, "p.");
 	put(&correct, ") FROM registry_plan p WHERE t.id = p.terminal_id"
 		      " AND p.terminal = 'corrected'");
 
 	put(&insert, "INSERT INTO terminal_identity (vehicle_id, ");
-	put_names(&insert, PLACE_TERMINAL, "", false);
+	put_names(&insert, PLACE_TERMINAL, "");
 	put(&insert, ") SELECT v.id, ");
-	put_names(&insert, PLACE_TERMINAL, "p.", false);
+	put_names(&insert, PLACE_TERMINAL, "p.");
 	put(&insert, " FROM registry_plan p JOIN vehicle v ON v.vin = p.vin"
 		     " WHERE p.terminal IN ('new', 'exchanged')");
 	if ((rc = run(s,
