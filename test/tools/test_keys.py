@@ -409,6 +409,33 @@ class Keys(Case):
         self.assertEqual([(a[1], a[2]) for a in self.audit()],
                          [("key.approve", VINS[0])] * 3 + [("key.reject", VINS[1])])
 
+    def test_approval_is_as_strict_as_an_import(self):
+        revoked = self.pending(VINS[0], "aa", "C1")
+        self.keys("approve", revoked)
+        self.keys("revoke", revoked, "--reason", "leaked on a forum")
+        for again in self.pending(VINS[0], "aa", "C1"), self.pending(VINS[1], "aa", "C2"):
+            self.keys("approve", again, "--replace", code=1)
+            self.assertIn("leaked on a forum", self.stderr)
+        here, there = self.pending(VINS[2], "bb", "C3"), self.pending(VINS[3], "bb", "C4")
+        self.keys("approve", here)
+        self.keys("approve", there, code=1)
+        self.assertIn(f"registered already: key {here} of {VINS[2]}", self.stderr)
+        self.keys("approve", self.pending(VINS[4], "cc", "C3"), code=1)
+        self.assertIn(f"chip C3 belongs to {VINS[2]}", self.stderr)
+        self.assertEqual(self.psql("SELECT id FROM terminal_key WHERE state = 'active'"), here)
+
+    def test_two_approvals_at_once_of_one_key(self):
+        first, second = self.pending(VINS[0], "aa", "C1"), self.pending(VINS[1], "aa", "C2")
+        other = self.open_transaction("LOCK TABLE audit_log")  # the first approval is done but for its line
+        running = [self.start_tool("keys", "approve", first)]
+        await_true("the first approval to wait", lambda: self.is_waiting("approve"))
+        running.append(self.start("second", os.path.join(TOP, "tools", "keys"), "approve", second, "--conninfo",
+                                  self.conninfo("haulgate_operator")))
+        await_true("the second one to wait", lambda: self.is_waiting("second"))
+        self.close_transaction(other, "ROLLBACK")
+        self.assertEqual([(r.communicate()[0], r.returncode)[1] for r in running], [0, 1])
+        self.assertEqual(self.psql("SELECT id FROM terminal_key WHERE state = 'active'"), first)
+
     def test_approve_of_nothing_revokes_nothing(self):
         self.keys("approve", self.pending(VINS[0], "aa", "C1"))
         self.keys("approve", "1", "--replace", code=1)

@@ -75,8 +75,13 @@ static inline bool is_symmetric(enum algorithm algorithm)
 }
 
 /*
- * Inside a transaction: checks that the key is nobody else's and was never revoked, wraps the
- * secret (k->dir is open then), inserts the row, fills ret_id.
+ * Inside a transaction, which holds until its end what this says: the public key is active nowhere
+ * and was never revoked, and its chip belongs to no other vehicle.
+ */
+int key_row_check(struct keys *k, const struct key_row *row);
+/*
+ * Inside a transaction: key_row_check() for one that signs, wraps the secret (k->dir is open then),
+ * inserts the row, fills ret_id.
  */
 int key_row_insert(struct keys *k, struct key_row *row);
 /* The line of audit_log about row; more is taken over and may be NULL. */

@@ -16,18 +16,18 @@ void public_key_fingerprint(const uint8_t *bytes, size_t size, char ret[17])
 	bytes_hex(digest, 8, ret);
 }
 
-/* The same key at two vehicles would let one speak for the other. */
+/* The same key at two vehicles would let one speak for the other; a pending one speaks for none. */
 static int check_once(struct keys *k, const struct key_row *row)
 {
-	const char *values[] = { row->vin, (const char *)row->public_key->bytes };
-	const int sizes[] = { 0, (int)row->public_key->size };
+	const char *values[] = { (const char *)row->public_key->bytes };
+	const int sizes[] = { (int)row->public_key->size };
 	PGresult *result;
 	int rc = session_run(&k->session, "terminal_key",
 			     "SELECT k.id, v.vin, k.state, k.reason FROM terminal_key k"
-			     " JOIN vehicle v ON v.id = k.vehicle_id WHERE k.public_key = $2::bytea"
-			     " AND (k.state = 'revoked' OR v.vin <> $1 OR k.state = 'active')"
+			     " JOIN vehicle v ON v.id = k.vehicle_id WHERE k.public_key = $1::bytea"
+			     " AND k.state IN ('revoked', 'active')"
 			     " ORDER BY k.state = 'revoked' DESC, k.id LIMIT 1",
-			     2, values, sizes, &result, &k->err);
+			     1, values, sizes, &result, &k->err);
 
 	if (rc != 0)
 		return rc;
@@ -47,12 +47,13 @@ static int check_once(struct keys *k, const struct key_row *row)
 static int check_chip(struct keys *k, const struct key_row *row)
 {
 	const char *values[] = { row->vin, row->chip };
+	char shown[80]; /* a chip may come from an activation: a stranger's text */
 	PGresult *result;
 	int rc;
 
 	if (strlen(row->chip) < 1 || strlen(row->chip) > 16)
 		return error_set(&k->err, ERROR_USAGE, "chip id '%s': 1 to 16 characters",
-				 row->chip);
+				 text_shown(row->chip, shown, sizeof(shown)));
 	if ((rc = session_run(&k->session, "terminal_key",
 			      "SELECT v.vin, k.id FROM terminal_key k"
 			      " JOIN vehicle v ON v.id = k.vehicle_id"
@@ -61,10 +62,24 @@ static int check_chip(struct keys *k, const struct key_row *row)
 			      2, values, NULL, &result, &k->err)) != 0)
 		return rc;
 	if (PQntuples(result) > 0)
-		rc = error_set(&k->err, ERROR_USAGE, "chip %s belongs to %s (key %s)", row->chip,
+		rc = error_set(&k->err, ERROR_USAGE, "chip %s belongs to %s (key %s)",
+			       text_shown(row->chip, shown, sizeof(shown)),
 			       PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1));
 	PQclear(result);
 	return rc;
+}
+
+int key_row_check(struct keys *k, const struct key_row *row)
+{
+	/* That of activation_take(): nobody else gives this key or chip away until the commit. */
+	int rc = session_run(
+		&k->session, "lock",
+		"SELECT pg_advisory_xact_lock(hashtextextended('haulgate activation', 0))", 0, NULL,
+		NULL, NULL, &k->err);
+
+	if (rc != 0 || (rc = check_once(k, row)) != 0)
+		return rc;
+	return row->chip != NULL ? check_chip(k, row) : 0;
 }
 
 static int seal(struct keys *k, const struct key_row *row, uint8_t *wrapped)
@@ -110,8 +125,7 @@ int key_row_insert(struct keys *k, struct key_row *row)
 	int rc;
 
 	snprintf(vehicle, sizeof(vehicle), "%" PRId64, row->vehicle_id);
-	if ((signs && (rc = check_once(k, row)) != 0) ||
-	    (row->chip != NULL && (rc = check_chip(k, row)) != 0) ||
+	if ((signs && (rc = key_row_check(k, row)) != 0) ||
 	    (row->secret != NULL && (rc = seal(k, row, wrapped)) != 0))
 		return rc;
 	if ((rc = session_run(

@@ -83,6 +83,20 @@ static json_t *text_or_null(const PGresult *result, int row, int column)
 						: json_string(PQgetvalue(result, row, column));
 }
 
+/* Of a row that begins with id, algorithm, and public key in hex. */
+static int public_key_stored(struct keys *k, const PGresult *result, int row,
+			     struct public_key *ret)
+{
+	const char *hex = PQgetvalue(result, row, 2);
+
+	ret->algorithm = (enum algorithm)algorithm_parse(PQgetvalue(result, row, 1));
+	ret->size = strlen(hex) / 2;
+	if (ret->size > sizeof(ret->bytes) || !hex_bytes(hex, 2 * ret->size, ret->bytes, ret->size))
+		return error_set(&k->err, ERROR_CORRUPT, "key %s is no public key",
+				 PQgetvalue(result, row, 0));
+	return 0;
+}
+
 static int export_key(struct keys *k, const PGresult *result, int row, json_t *keys)
 {
 	json_t *key = json_object();
@@ -95,13 +109,8 @@ static int export_key(struct keys *k, const PGresult *result, int row, json_t *k
 	json_object_set_new(key, "key",
 			    json_integer(strtoll(PQgetvalue(result, row, 0), NULL, 10)));
 	json_array_append_new(keys, key);
-	public.algorithm = (enum algorithm)algorithm_parse(PQgetvalue(result, row, 1));
-	public.size = strlen(PQgetvalue(result, row, 2)) / 2;
-	if (public.size > sizeof(public.bytes) ||
-	    !hex_bytes(PQgetvalue(result, row, 2), 2 * public.size, public.bytes, public.size))
-		return error_set(&k->err, ERROR_CORRUPT, "key %s is no public key",
-				 PQgetvalue(result, row, 0));
-	if ((rc = public_key_pem(&public, pem, sizeof(pem), &k->err)) == 0)
+	if ((rc = public_key_stored(k, result, row, &public)) == 0 &&
+	    (rc = public_key_pem(&public, pem, sizeof(pem), &k->err)) == 0)
 		json_object_set_new(key, "pem", json_string(pem));
 	return rc;
 }
@@ -140,6 +149,8 @@ int keys_export_terminal(const struct arguments *a, void *context)
 }
 
 /* ---- changes of state ---- */
+
+static const char no_pending[] = "there is no such pending activation";
 
 /* Runs sql ($1 key, $2 actor, $3 reason), which returns the VIN if it changed something. */
 static int change(const struct arguments *a, struct keys *k, const char *action, const char *sql,
@@ -213,7 +224,7 @@ int keys_reject(const struct arguments *a, void *context)
 		      "UPDATE terminal_key k SET state = 'revoked', changed_by = $2, reason = $3"
 		      " FROM vehicle v WHERE k.id = $1::bigint AND v.id = k.vehicle_id"
 		      " AND k.state = 'pending' RETURNING v.vin",
-		      "there is no such pending activation");
+		      no_pending);
 }
 
 /* Another good signing key of the vehicle: the person says what becomes of it. */
@@ -253,6 +264,31 @@ static int settle_others(const struct arguments *a, struct keys *k)
 	return rc;
 }
 
+/* As strict as an import: what was revoked is not approved, nor what is active elsewhere. */
+static int check_pending(const struct arguments *a, struct keys *k)
+{
+	const char *values[] = { argument_operand(a, 0) };
+	struct public_key public = { 0 };
+	struct key_row row = { .public_key = &public };
+	PGresult *result;
+	int rc = session_run(&k->session, "terminal_key",
+			     "SELECT k.id, k.algorithm, encode(k.public_key, 'hex'), v.vin,"
+			     " k.chip_id" TABLES "WHERE k.id = $1::bigint AND k.state = 'pending'",
+			     1, values, NULL, &result, &k->err);
+
+	if (rc != 0)
+		return rc;
+	if (PQntuples(result) == 0) {
+		rc = error_set(&k->err, ERROR_NOT_FOUND, "key %s: %s", values[0], no_pending);
+	} else if ((rc = public_key_stored(k, result, 0, &public)) == 0) {
+		row.vin = PQgetvalue(result, 0, 3);
+		row.chip = session_value(result, 0, 4);
+		rc = key_row_check(k, &row);
+	}
+	PQclear(result);
+	return rc;
+}
+
 int keys_approve(const struct arguments *a, void *context)
 {
 	struct keys *k = context;
@@ -260,11 +296,12 @@ int keys_approve(const struct arguments *a, void *context)
 
 	if (argument_given(a, "replace") && argument_given(a, "beside"))
 		return argument_wrong(a, "--replace and --beside exclude each other");
-	if ((rc = begin(a, k)) != 0 || (rc = settle_others(a, k)) != 0)
+	if ((rc = begin(a, k)) != 0 || (rc = check_pending(a, k)) != 0 ||
+	    (rc = settle_others(a, k)) != 0)
 		return rc;
 	return change(a, k, "key.approve",
 		      "UPDATE terminal_key k SET state = 'active', changed_by = $2,"
 		      " reason = coalesce($3, k.reason) FROM vehicle v WHERE k.id = $1::bigint"
 		      " AND v.id = k.vehicle_id AND k.state = 'pending' RETURNING v.vin",
-		      "there is no such pending activation");
+		      no_pending);
 }
