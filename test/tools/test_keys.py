@@ -6,10 +6,13 @@ import json
 import os
 import re
 import resource
+import select
+import socket
 import stat
 import struct
 import subprocess
 import termios
+import threading
 import unittest
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -176,6 +179,60 @@ class Keys(Case):
         self.keys("create", "terminal", VINS[0], "--algorithm", "sm2", "--out", self.path("k.pem"), code=1)
         self.assertIn("refused at commit", self.stderr)
         self.assertEqual(os.listdir(self.dir), [])
+
+    def test_a_commit_without_an_answer_keeps_the_only_copy(self):
+        """Method: a proxy passes the COMMIT on, and hangs up instead of bringing the answer."""
+        self.init()
+        lossy = self.lossy_conninfo()
+        self.run_tool("keys", "create", "terminal", VINS[0], "--algorithm", "sm2", "--out", self.path("a.pem"), "--conninfo", lossy,
+                      database=False, code=1)
+        self.assertRegex(self.stderr, r"not known whether it was done; show 1 tells: .*a\.pem is the only copy of it")
+        public = openssl("pkey", "-in", self.path("a.pem"), "-pubout", "-outform", "DER")[-64:].hex()
+        await_true("the commit", lambda: self.psql("SELECT encode(public_key, 'hex') FROM terminal_key WHERE id = 1") == public)
+        before = set(os.listdir(self.keys_dir))
+        more = ["--dir", self.keys_dir, "--conninfo", lossy]
+        self.run_tool("keys", "rotate", "gateway", "--algorithm", "sm2", *more, database=False, code=1)
+        self.assertIn("is kept and good", self.stderr)
+        made, = set(os.listdir(self.keys_dir)) - before
+        await_true("the commit", lambda: (self.psql("SELECT subject FROM audit_log ORDER BY id DESC LIMIT 1") + ".pem") == made)
+        self.run_tool("keys", "revoke", made[:-4], "--reason", "x", *more, database=False, code=1)
+        self.assertIn("stays ended", self.stderr)
+        self.assertTrue(os.path.exists(os.path.join(self.keys_dir, made + ".ended")))
+        self.run_tool("keys", "init", "--dir", self.path("other"), "--conninfo", lossy, database=False, code=1)
+        self.assertEqual(len(os.listdir(self.path("other"))), 3)
+
+    def lossy_conninfo(self):
+        """A way to the database that breaks when it has passed a COMMIT on."""
+        folder = self.path("lossy")
+        os.mkdir(folder)
+        door = socket.socket(socket.AF_UNIX)
+        door.bind(f"{folder}/.s.PGSQL.{os.environ['PGPORT']}")
+        door.listen()
+        self.addCleanup(door.close)
+
+        def serve():
+            while True:
+                try:
+                    client = door.accept()[0]
+                except OSError:
+                    return  # closed: the test is over
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(f"{os.environ['PGHOST']}/.s.PGSQL.{os.environ['PGPORT']}")
+                over = False
+                while not over:
+                    for ready in select.select([client, server], [], [])[0]:
+                        data = ready.recv(65536)
+                        (server if ready is client else client).sendall(data)
+                        over = over or not data or (ready is client and b"COMMIT\0" in data)
+                client.close()
+                # Hanging up on the server at once would end it before it has read the COMMIT.
+                while over and server.recv(65536).find(b"COMMIT\0") < 0:
+                    pass
+                server.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        return self.conninfo("haulgate_operator").replace(os.environ["PGHOST"], folder)
 
     def test_a_symmetric_key_is_wrapped(self):
         self.init()

@@ -5,6 +5,7 @@
  * Secrets come from files or stdin and leave as files of mode 0600; never by arguments, never on
  * stdout, and no core dump has them.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -125,6 +126,18 @@ int keys_folder(struct keys *k, const struct arguments *a, bool make)
 	rc = keys_dir_open(&k->dir, path, make, &k->err);
 	config_free(config);
 	return rc;
+}
+
+int keys_in_doubt(struct keys *k, const char *format, ...)
+{
+	const struct error cause = k->err;
+	char text[1200];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	return error_set(&k->err, cause.code, "%.390s; %s", cause.text, text);
 }
 
 int main(int argc, char **argv)

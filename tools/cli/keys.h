@@ -3,7 +3,8 @@
  *
  * A command returns 0, an exit code of arguments.h, or a negative error code with err filled.
  * Files of secrets are made inside the transaction that registers them, just before its commit,
- * and removed when it fails.
+ * and removed when the server says that it rolled back.  When the connection breaks at the commit
+ * they are kept, for they may be the only copy of a key that is registered: keys_in_doubt().
  */
 #ifndef TOOLS_CLI_KEYS_H
 #define TOOLS_CLI_KEYS_H
@@ -24,6 +25,9 @@ struct keys {
 /* Connects; reads and checks keys.dir.  Safe to call once a command. */
 int keys_database(struct keys *k, const struct arguments *a);
 int keys_folder(struct keys *k, const struct arguments *a, bool make);
+
+/* Of a commit that returned ERROR_CLOSED: adds to k->err what is kept and how to find out. */
+int keys_in_doubt(struct keys *k, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The commands, by file. */
 int keys_init(const struct arguments *a, void *context); /* keys_gateway.c */

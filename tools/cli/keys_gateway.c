@@ -167,7 +167,9 @@ int keys_init(const struct arguments *a, void *context)
 				json_pack("{s:s, s:O}", "dir", k->dir.path, "made", made),
 				&k->err)) != 0)
 		goto out;
-	if (k->session.open && (rc = session_commit(&k->session, &k->err)) != 0)
+	if (k->session.open && (rc = session_commit(&k->session, &k->err)) == ERROR_CLOSED)
+		keys_in_doubt(k, "what was made in %s is kept and good", k->dir.path);
+	if (rc != 0)
 		goto out;
 	json_array_foreach(made, i, name)
 		printf("made %s/%s\n", k->dir.path, json_string_value(name));
@@ -179,7 +181,7 @@ int keys_init(const struct arguments *a, void *context)
 		       k->dir.path, wrapping_name);
 out:
 	/* Nothing can use them yet, and nothing tells of them. */
-	if (rc != 0)
+	if (rc != 0 && rc != ERROR_CLOSED)
 		json_array_foreach(made, i, name) keys_dir_remove(&k->dir, json_string_value(name));
 	json_decref(made);
 	return rc;
@@ -273,13 +275,17 @@ static int new_pair(const struct arguments *a, struct keys *k, const char *actio
 			      : make_pair(k, algorithm, name)) != 0)
 		return rc;
 	snprintf(file, sizeof(file), "%s.%s", name, uri != NULL ? "uri" : "pem");
-	if ((pin != NULL && (rc = make_pin(k, pin, name)) != 0) ||
+	if ((pin == NULL || (rc = make_pin(k, pin, name)) == 0) &&
 	    (rc = session_audit(&k->session, action, name,
 				json_pack("{s:s, s:s, s:I}", "dir", k->dir.path, "algorithm",
 					  algorithm_text(algorithm), "pairs",
 					  (json_int_t)before + 1),
-				&k->err)) != 0 ||
-	    (rc = session_commit(&k->session, &k->err)) != 0) {
+				&k->err)) == 0)
+		rc = session_commit(&k->session, &k->err);
+	if (rc == ERROR_CLOSED)
+		return keys_in_doubt(k, "%s/%s is kept and good; audit_log may lack its line",
+				     k->dir.path, file);
+	if (rc != 0) {
 		remove_pair(k, name);
 		return rc;
 	}
@@ -348,7 +354,13 @@ int keys_end_gateway(const struct arguments *a, void *context)
 				&k->err)) != 0 ||
 	    (rc = keys_dir_rename(&k->dir, file, ended, false, &k->err)) != 0)
 		return rc;
-	if ((rc = session_commit(&k->session, &k->err)) != 0) {
+	rc = session_commit(&k->session, &k->err);
+	if (rc == ERROR_CLOSED)
+		return keys_in_doubt(k,
+				     "%s/%s stays ended; audit_log may lack its line, and a .pin "
+				     "beside it is called as before",
+				     k->dir.path, ended);
+	if (rc != 0) {
 		keys_dir_rename(&k->dir, ended, file, false, NULL);
 		return rc;
 	}

@@ -156,14 +156,23 @@ static int read_key(struct new_key *n, const char *path, struct error *err)
 
 /* ---- the transaction ---- */
 
-/* The file is made last; it is there if and only if the row is. */
+/* The file is made last, and removed only when it is sure that there is no row. */
 static int commit_with_file(struct keys *k, const struct new_key *n, const char *out)
 {
+	const int64_t id = n->row.ret_id;
 	int rc;
 
 	if (out != NULL && (rc = key_file_make(out, n->file.bytes, n->file.size, &k->err)) != 0)
 		return rc;
-	if ((rc = session_commit(&k->session, &k->err)) != 0 && out != NULL)
+	rc = session_commit(&k->session, &k->err);
+	if (rc == ERROR_CLOSED && out != NULL)
+		return keys_in_doubt(k,
+				     "show %" PRId64 " tells: if there is no such key, remove %s "
+				     "and begin again; else %s is the only copy of it",
+				     id, out, out);
+	if (rc == ERROR_CLOSED)
+		return keys_in_doubt(k, "show %" PRId64 " tells", id);
+	if (rc != 0 && out != NULL)
 		remove(out);
 	return rc;
 }

@@ -107,9 +107,20 @@ int session_begin(struct session *s, struct error *err)
 
 int session_commit(struct session *s, struct error *err)
 {
+	struct error cause;
+	int rc;
+
 	assert(s->open);
 	s->open = false;
-	return session_run(s, "commit", "COMMIT", 0, NULL, NULL, NULL, err);
+	rc = session_run(s, "commit", "COMMIT", 0, NULL, NULL, NULL, &cause);
+	if (rc == 0)
+		return 0;
+	if (PQstatus(s->conn) == CONNECTION_OK)
+		return error_set(err, rc, "%.1500s", cause.text);
+	/* The server may have committed and died before it could say so. */
+	return error_set(err, ERROR_CLOSED,
+			 "%.1400s: the connection broke, so it is not known whether it was done",
+			 cause.text);
 }
 
 int session_audit(struct session *s, const char *action, const char *subject, json_t *detail,

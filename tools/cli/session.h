@@ -31,6 +31,7 @@ int session_open(struct session *s, const char *program, const char *conninfo, c
 void session_close(struct session *s); /* rolls back what is open */
 
 int session_begin(struct session *s, struct error *err);
+/* ERROR_CLOSED: nobody knows whether it was done.  Any other failure: it was not. */
 int session_commit(struct session *s, struct error *err);
 
 /*
