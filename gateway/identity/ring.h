@@ -8,6 +8,7 @@
 #include "gateway/identity/identity.h"
 #include "gateway/identity/wrap.h"
 
+/* What one folder may hold; tools/keys makes no more than a gateway takes. */
 enum { RING_PAIRS_MAX = 16, RING_WRAPPING_MAX = 8, RING_NAME_SIZE = 64 };
 
 struct ring_pair {

@@ -409,8 +409,8 @@ class Keys(Case):
         secrets = self.make_secrets()
         program = [os.path.join(BUILD, "tools", "cli", "haulgate-keys"), "rotate", "wrapping", "--dir", self.keys_dir, "--conninfo",
                    self.conninfo("haulgate_operator")]
-        kills = 0
-        for call in "fsync", "linkat", "renameat2", "unlinkat", "sendto":
+        for call in "fsync", "linkat", "renameat", "unlinkat", "sendto":
+            kills = 0
             for number in range(1, 100):
                 done = subprocess.run(["strace", "-qq", "-o", "/dev/null", "-e", f"inject={call}:signal=SIGKILL:when={number}", *program],
                                       capture_output=True, text=True, env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
@@ -424,8 +424,42 @@ class Keys(Case):
                 self.assertEqual([self.unwrap(i + 1, v).hex() for i, v in enumerate(VINS[:3])], secrets, (call, number))
                 self.assertEqual([n for n in os.listdir(self.keys_dir) if n.startswith("wrapping")], ["wrapping.key"])
             self.assertEqual(done.returncode, 0, "the sweep did not come to its end")
+            self.assertGreater(kills, 0, call)
             self.keys("finish", "--dir", self.keys_dir)
-        self.assertGreater(kills, 10)
+
+    def test_another_key_under_the_kept_name_stops_a_rotation(self):
+        secrets = self.make_secrets()
+        old = self.read("keys/wrapping.key")
+        kept = "keys/wrapping-" + hashlib.sha256(bytes.fromhex(old.strip())).hexdigest()[:8] + ".key"
+        os.chmod(self.write(kept, "ab" * 32 + "\n"), 0o600)
+        self.keys("rotate", "wrapping", "--dir", self.keys_dir, code=1)
+        self.assertIn("another file has that name", self.stderr)
+        self.assertEqual((self.read("keys/wrapping.key"), self.read(kept)), (old, "ab" * 32 + "\n"))
+        self.assertEqual([self.unwrap(i + 1, v).hex() for i, v in enumerate(VINS[:3])], secrets)
+
+    def test_no_more_keys_than_a_gateway_takes(self):
+        secrets = self.make_secrets()
+        self.psql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused at commit'; END $$;"
+                  "CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON terminal_key DEFERRABLE INITIALLY DEFERRED"
+                  " FOR EACH ROW EXECUTE FUNCTION refuse()")
+        for _ in range(7):
+            self.keys("rotate", "wrapping", "--dir", self.keys_dir, code=1)
+            self.assertIn("refused at commit", self.stderr)
+        self.psql("DROP TRIGGER refuse ON terminal_key")
+        self.keys("rotate", "wrapping", "--dir", self.keys_dir, code=1)
+        self.assertIn("has 8 wrapping keys, and a gateway takes at most 8: run finish", self.stderr)
+        out = self.keys("finish", "--dir", self.keys_dir)  # of all but the one that is needed
+        self.assertEqual(out.count("removed "), 6)
+        self.assertIn("3 secrets are still wrapped with", self.stderr)
+        self.keys("rotate", "wrapping", "--dir", self.keys_dir)
+        self.keys("finish", "--dir", self.keys_dir)
+        self.assertEqual([self.unwrap(i + 1, v).hex() for i, v in enumerate(VINS[:3])], secrets)
+        for _ in range(14):
+            self.keys("create", "gateway", "--algorithm", "sm2", "--dir", self.keys_dir)
+        for more in [], ["--uri", "pkcs11:object=a"]:
+            self.keys("rotate", "gateway", "--algorithm", "sm2", *more, "--dir", self.keys_dir, code=1)
+            self.assertIn("has 16 pairs, and a gateway takes at most 16", self.stderr)
+        self.assertEqual(len([n for n in os.listdir(self.keys_dir) if n.endswith((".pem", ".uri"))]), 16)
 
     # ---- states ----
 

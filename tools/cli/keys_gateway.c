@@ -9,6 +9,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/identity/file.h"
+#include "gateway/identity/ring.h"
 #include "tools/cli/keys.h"
 
 enum { PEM_MAX = 2048 };
@@ -72,6 +73,28 @@ static int count_pairs(struct keys *k, enum algorithm algorithm, size_t *ret)
 	return 0;
 }
 
+/* A gateway that finds more pairs than it has room for does not start. */
+static int check_room(struct keys *k)
+{
+	static const char *const endings[] = { ".pem", ".uri" };
+	char **names;
+	size_t count, all = 0;
+	int rc;
+
+	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+		if ((rc = keys_dir_list(&k->dir, "", endings[i], &names, &count, &k->err)) != 0)
+			return rc;
+		names_free(names, count);
+		all += count;
+	}
+	if (all >= RING_PAIRS_MAX)
+		return error_set(&k->err, ERROR_FULL,
+				 "%s has %zu pairs, and a gateway takes at most %d: end one with "
+				 "revoke NAME first; nothing was changed",
+				 k->dir.path, all, RING_PAIRS_MAX);
+	return 0;
+}
+
 static int make_pair(struct keys *k, enum algorithm algorithm, char name[KEY_NAME_SIZE])
 {
 	char file[KEY_NAME_SIZE + 8];
@@ -81,6 +104,8 @@ static int make_pair(struct keys *k, enum algorithm algorithm, char name[KEY_NAM
 
 	pair_name(algorithm, name);
 	snprintf(file, sizeof(file), "%s.pem", name);
+	if ((rc = check_room(k)) != 0)
+		return rc;
 	if ((rc = pair_make(algorithm, &key, &k->err)) == 0 &&
 	    (rc = pair_private_pem(key, &pem, &k->err)) == 0)
 		rc = keys_dir_make(&k->dir, file, pem.bytes, pem.size, &k->err);
@@ -205,8 +230,10 @@ static int make_uri(struct keys *k, enum algorithm algorithm, const char *uri,
 		    char name[KEY_NAME_SIZE])
 {
 	char file[KEY_NAME_SIZE + 8], line[PEM_MAX];
-	int n = snprintf(line, sizeof(line), "%s\n", uri);
+	int n = snprintf(line, sizeof(line), "%s\n", uri), rc = check_room(k);
 
+	if (rc != 0)
+		return rc;
 	pair_name(algorithm, name);
 	snprintf(file, sizeof(file), "%s.uri", name);
 	return keys_dir_make(&k->dir, file, line, (size_t)n, &k->err);

@@ -3,6 +3,7 @@
  * all secrets are wrapped again inside the transaction; the files change places; commit.  From the
  * change of places on both keys are in the folder, and every reader tries both.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
+#include "gateway/identity/ring.h"
 #include "tools/cli/keys.h"
 
 static const char current_name[] = "wrapping.key", next_name[] = "wrapping.next";
@@ -146,12 +148,42 @@ static void name_of(const struct wrap_key *key, char hex[2 * WRAP_NAME_SIZE + 1]
 	bytes_hex(key->name, WRAP_NAME_SIZE, hex);
 }
 
-/* wrapping.key is there at every moment. */
-static int change_places(struct keys *k, const char *kept)
+/* A rotation that was killed between its two steps may have kept the current key already. */
+static bool is_kept(struct keys *k, const char *kept, const struct wrap_key *current)
 {
-	if (linkat(k->dir.fd, current_name, k->dir.fd, kept, 0) != 0)
-		return error_errno(&k->err, ERROR_IO, "cannot keep %s as %s", current_name, kept);
+	struct wrap_key there;
+	bool same = keys_dir_wrap_key(&k->dir, kept, &there, &k->err) == 0 &&
+		    CRYPTO_memcmp(there.bytes, current->bytes, WRAP_KEY_SIZE) == 0;
+
+	wrap_key_wipe(&there);
+	return same;
+}
+
+/* wrapping.key is there at every moment, and the old key is durable before it loses that name. */
+static int change_places(struct keys *k, const char *kept, const struct wrap_key *current)
+{
+	if (linkat(k->dir.fd, current_name, k->dir.fd, kept, 0) != 0 &&
+	    (errno != EEXIST || !is_kept(k, kept, current)))
+		return error_set(&k->err, ERROR_IO,
+				 "cannot keep %s as %s in %s: another file has that name, or the "
+				 "folder cannot be written",
+				 current_name, kept, k->dir.path);
+	if (fsync(k->dir.fd) != 0)
+		return error_errno(&k->err, ERROR_IO, "cannot flush %s", k->dir.path);
 	return keys_dir_rename(&k->dir, next_name, current_name, true, &k->err);
+}
+
+/* A gateway that finds more keys than it has room for does not start. */
+static int check_room(struct keys *k, const struct ring *ring, const char *kept)
+{
+	const size_t after = ring->count + (keys_dir_has(&k->dir, kept) ? 0 : 1);
+
+	if (after > RING_WRAPPING_MAX)
+		return error_set(&k->err, ERROR_FULL,
+				 "%s has %zu wrapping keys, and a gateway takes at most %d: run "
+				 "finish first; nothing was changed",
+				 k->dir.path, ring->count, RING_WRAPPING_MAX);
+	return 0;
 }
 
 static int rotate(struct keys *k, const struct ring *ring)
@@ -160,11 +192,11 @@ static int rotate(struct keys *k, const struct ring *ring)
 	struct wrap_key next;
 	int rc, count = 0;
 
-	if ((rc = make_next(k, &next)) != 0)
-		return rc;
 	name_of(&ring->keys[0], old);
-	name_of(&next, new);
 	snprintf(kept, sizeof(kept), "wrapping-%s.key", old);
+	if ((rc = check_room(k, ring, kept)) != 0 || (rc = make_next(k, &next)) != 0)
+		return rc;
+	name_of(&next, new);
 	rc = wrap_all_again(k, ring, &next, &count);
 	wrap_key_wipe(&next);
 	if (rc != 0 ||
@@ -172,7 +204,7 @@ static int rotate(struct keys *k, const struct ring *ring)
 				json_pack("{s:s, s:s, s:s, s:i}", "dir", k->dir.path, "old", old,
 					  "new", new, "secrets", count),
 				&k->err)) != 0 ||
-	    (rc = change_places(k, kept)) != 0) {
+	    (rc = change_places(k, kept, &ring->keys[0])) != 0) {
 		keys_dir_remove(&k->dir, next_name);
 		return rc;
 	}
@@ -227,21 +259,53 @@ static int used_by(struct keys *k, const char *name, char ret[24])
 	return rc;
 }
 
-static int check_unused(struct keys *k, const struct ring *ring)
+/* Whether secrets need an old key, which is not the current one under another name. */
+static int is_needed(struct keys *k, const struct ring *ring, size_t i, bool *ret)
 {
 	char name[2 * WRAP_NAME_SIZE + 1], used[24];
 	int rc;
 
-	for (size_t i = 1; i < ring->count; i++) {
-		name_of(&ring->keys[i], name);
-		if ((rc = used_by(k, name, used)) != 0)
-			return rc;
-		if (strcmp(used, "0") != 0 &&
-		    CRYPTO_memcmp(ring->keys[i].bytes, ring->keys[0].bytes, WRAP_KEY_SIZE) != 0)
-			return error_set(&k->err, ERROR_USAGE,
-					 "%s secrets are still wrapped with %s: run rotate "
-					 "wrapping again; nothing was removed",
-					 used, ring->names[i]);
+	name_of(&ring->keys[i], name);
+	if ((rc = used_by(k, name, used)) != 0)
+		return rc;
+	*ret = strcmp(used, "0") != 0 &&
+	       CRYPTO_memcmp(ring->keys[i].bytes, ring->keys[0].bytes, WRAP_KEY_SIZE) != 0;
+	if (*ret)
+		fprintf(stderr,
+			"haulgate-keys: %s secrets are still wrapped with %s, which stays: run "
+			"rotate wrapping again, then finish\n",
+			used, ring->names[i]);
+	return 0;
+}
+
+/* The names that nothing needs, as an array. */
+static int unneeded(struct keys *k, const struct ring *ring, json_t *ret)
+{
+	bool needed = false;
+	int rc = 0;
+
+	for (size_t i = 1; rc == 0 && i < ring->count; i++)
+		if ((rc = is_needed(k, ring, i, &needed)) == 0 && !needed)
+			json_array_append_new(ret, json_string(ring->names[i]));
+	return rc;
+}
+
+static int remove_keys(struct keys *k, json_t *names)
+{
+	json_t *name;
+	size_t i;
+	int rc = session_audit(&k->session, "key.finish", "wrapping.key",
+			       json_pack("{s:s, s:O}", "dir", k->dir.path, "removed", names),
+			       &k->err);
+
+	if (rc != 0 || (rc = session_commit(&k->session, &k->err)) != 0)
+		return rc;
+	json_array_foreach(names, i, name)
+	{
+		keys_dir_remove(&k->dir, json_string_value(name));
+		printf("removed %s/%s; backups of the database from before the rotation still "
+		       "need its copy in the safe\n",
+		       k->dir.path, json_string_value(name));
 	}
 	return 0;
 }
@@ -249,28 +313,17 @@ static int check_unused(struct keys *k, const struct ring *ring)
 static int finish(struct keys *k, const struct ring *ring)
 {
 	json_t *names = json_array();
-	int rc = check_unused(k, ring);
+	int rc = unneeded(k, ring, names);
 
-	for (size_t i = 1; i < ring->count; i++)
-		json_array_append_new(names, json_string(ring->names[i]));
-	if (rc != 0 || ring->count == 1) {
-		json_decref(names);
-		if (rc == 0)
-			puts("there is no old wrapping key; nothing was changed");
-		return rc;
-	}
-	if ((rc = session_audit(&k->session, "key.finish", "wrapping.key",
-				json_pack("{s:s, s:o}", "dir", k->dir.path, "removed", names),
-				&k->err)) != 0 ||
-	    (rc = session_commit(&k->session, &k->err)) != 0)
-		return rc;
-	for (size_t i = 1; i < ring->count; i++) {
-		keys_dir_remove(&k->dir, ring->names[i]);
-		printf("removed %s/%s; backups of the database from before the rotation still "
-		       "need its copy in the safe\n",
-		       k->dir.path, ring->names[i]);
-	}
-	return 0;
+	if (rc == 0 && json_array_size(names) > 0)
+		rc = remove_keys(k, names);
+	else if (rc == 0 && ring->count == 1)
+		puts("there is no old wrapping key; nothing was changed");
+	else if (rc == 0)
+		rc = error_set(&k->err, ERROR_USAGE,
+			       "every old key is needed; nothing was removed");
+	json_decref(names);
+	return rc;
 }
 
 int keys_finish(const struct arguments *a, void *context)
