@@ -547,6 +547,20 @@ class Keys(Case):
         for key, name in (one, "a"), (two, "b"):
             self.assertEqual(key["pem"].encode(), openssl("pkey", "-in", self.path(name), "-pubout"))
 
+    def test_one_damaged_key_keeps_no_other_from_the_court(self):
+        pem = openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")
+        pkcs1 = openssl("rsa", "-RSAPublicKey_out", "-outform", "DER", stdin=pem).hex()
+        for key in pkcs1, "30" * 70, "00" * 1500:
+            self.psql("INSERT INTO terminal_key (vehicle_id, purpose, algorithm, public_key, origin)"
+                      f" SELECT id, 'sign', 'rsa', '\\x{key}', 'activation' FROM vehicle WHERE vin = '{VINS[0]}'")
+        self.keys("create", "terminal", VINS[0], "--algorithm", "sm2", "--out", self.path("a"))
+        one, two, three, four = json.loads(self.keys("export", "terminal", VINS[0], code=1))["keys"]
+        self.assertIn("2 of 4 keys cannot be written as PEM, the first is key 2", self.stderr)
+        self.assertEqual(one["pem"].encode(), openssl("pkey", "-pubout", stdin=pem))
+        self.assertEqual((two["pem"], two["problem"], two["public_key"]), (None, "its bytes are no public key of rsa", "30" * 70))
+        self.assertEqual((three["pem"], three["problem"]), (None, "key 3 is no public key"))
+        self.assertEqual(four["pem"].encode(), openssl("pkey", "-in", self.path("a"), "-pubout"))
+
     # ---- certificates ----
 
     def certificate(self, *names, extra=()):

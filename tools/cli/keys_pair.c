@@ -141,12 +141,21 @@ static EVP_PKEY *from_point(enum algorithm algorithm, const uint8_t xy[POINT_SIZ
 	return key;
 }
 
-static EVP_PKEY *from_public_key(const struct public_key *k)
+/* Activations have brought RSA keys as SubjectPublicKeyInfo and as RSAPublicKey of PKCS#1. */
+static EVP_PKEY *from_der(const struct public_key *k)
 {
 	const uint8_t *p = k->bytes;
+	EVP_PKEY *key = d2i_PUBKEY(NULL, &p, (long)k->size);
 
-	return k->algorithm == ALGORITHM_RSA ? d2i_PUBKEY(NULL, &p, (long)k->size)
-					     : from_point(k->algorithm, k->bytes);
+	p = k->bytes;
+	return key != NULL ? key : d2i_PublicKey(EVP_PKEY_RSA, NULL, &p, (long)k->size);
+}
+
+static EVP_PKEY *from_public_key(const struct public_key *k)
+{
+	if (k->algorithm == ALGORITHM_RSA)
+		return from_der(k);
+	return k->size == POINT_SIZE ? from_point(k->algorithm, k->bytes) : NULL;
 }
 
 int public_key_pem(const struct public_key *k, char *ret, size_t size, struct error *err)
@@ -160,7 +169,8 @@ int public_key_pem(const struct public_key *k, char *ret, size_t size, struct er
 	EVP_PKEY_free(key);
 	BIO_free(bio);
 	if (n <= 0)
-		return no(err, "write a public key");
+		return error_set(err, ERROR_CORRUPT, "its bytes are no public key of %s",
+				 algorithm_text(k->algorithm));
 	ret[n] = '\0';
 	return 0;
 }

@@ -33,7 +33,7 @@ int pair_private_read(const struct secret *pem, const char *name, EVP_PKEY **ret
 /* NONE: neither SM2, P-256 nor RSA of 1024 to 4096 bits. */
 enum algorithm pair_algorithm(const EVP_PKEY *key);
 int public_key_of(EVP_PKEY *key, struct public_key *ret, struct error *err);
-/* PEM of a public key; ret has room for size bytes. */
+/* PEM of a public key; ret has room for size bytes.  ERROR_CORRUPT: the bytes are none. */
 int public_key_pem(const struct public_key *k, char *ret, size_t size, struct error *err);
 
 /*

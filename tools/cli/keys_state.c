@@ -97,22 +97,45 @@ static int public_key_stored(struct keys *k, const PGresult *result, int row,
 	return 0;
 }
 
-static int export_key(struct keys *k, const PGresult *result, int row, json_t *keys)
+/* False: it has no PEM, and says why instead. */
+static bool export_key(struct keys *k, const PGresult *result, int row, json_t *keys)
 {
 	json_t *key = json_object();
 	struct public_key public = { 0 };
 	char pem[2048];
-	int rc;
+	bool good;
 
 	for (int c = 0; c < PQnfields(result); c++)
 		json_object_set_new(key, PQfname(result, c), text_or_null(result, row, c));
 	json_object_set_new(key, "key",
 			    json_integer(strtoll(PQgetvalue(result, row, 0), NULL, 10)));
 	json_array_append_new(keys, key);
-	if ((rc = public_key_stored(k, result, row, &public)) == 0 &&
-	    (rc = public_key_pem(&public, pem, sizeof(pem), &k->err)) == 0)
-		json_object_set_new(key, "pem", json_string(pem));
-	return rc;
+	good = public_key_stored(k, result, row, &public) == 0 &&
+	       public_key_pem(&public, pem, sizeof(pem), &k->err) == 0;
+	json_object_set_new(key, "pem", good ? json_string(pem) : json_null());
+	if (!good)
+		json_object_set_new(key, "problem", json_string(k->err.text));
+	return good;
+}
+
+/* A key that is damaged must not keep the others from the court: all are printed, it is named. */
+static int export_keys(struct keys *k, const PGresult *result, json_t *keys)
+{
+	char bad[24] = "";
+	int count = 0;
+
+	for (int row = 0; row < PQntuples(result); row++) {
+		if (export_key(k, result, row, keys))
+			continue;
+		if (count++ == 0)
+			snprintf(bad, sizeof(bad), "%s", PQgetvalue(result, row, 0));
+	}
+	if (count > 0)
+		return error_set(&k->err, ERROR_CORRUPT,
+				 "%d of %d keys cannot be written as PEM, the first is key %s; "
+				 "everything else is there",
+				 count, PQntuples(result), bad);
+	return 0;
 }
 
 int keys_export_terminal(const struct arguments *a, void *context)
@@ -136,14 +159,11 @@ int keys_export_terminal(const struct arguments *a, void *context)
 		     1, values, NULL, &result, &k->err)) != 0)
 		return rc;
 	keys = json_array();
-	for (int row = 0; rc == 0 && row < PQntuples(result); row++)
-		rc = export_key(k, result, row, keys);
+	rc = export_keys(k, result, keys);
 	PQclear(result);
 	all = json_pack("{s:s, s:o}", "vin", values[0], "keys", keys);
-	if (rc == 0) {
-		json_dumpf(all, stdout, JSON_INDENT(2));
-		putchar('\n');
-	}
+	json_dumpf(all, stdout, JSON_INDENT(2));
+	putchar('\n');
 	json_decref(all);
 	return rc;
 }
