@@ -69,6 +69,7 @@ class Case(unittest.TestCase):
                               env=environment, cwd=self.dir)
         self.stdout, self.stderr = done.stdout.decode(), done.stderr.decode()
         self.assertEqual(done.returncode, code, f"{args}\n{self.stdout}{self.stderr}")
+        self.assertNotIn("\x1b", self.stdout + self.stderr, args)  # whatever was in a list, it steers no terminal
         return self.stdout
 
     def start(self, name, *program):

@@ -303,6 +303,28 @@ class Keys(Case):
                          "\n".join(f"CHIP{i}|{p}" for i, p in enumerate(points)))
         self.assertEqual({a[3]["list"] for a in self.audit()}, {hashlib.sha256(self.read("good.csv").encode()).hexdigest()})
 
+    def test_no_list_steers_the_terminal(self):
+        point = self.a_point()
+        escape = "\x1b[2J\x1b]0;gone\x07"
+        self.keys("import", "list", self.write("vin.csv", f"vin,public_key\nL{escape},{point}\n"), code=1)
+        self.assertIn("line 2: L\\x1b[2J\\x1b]0;gone\\x07 is not registered", self.stdout)
+        chip = f"vin,public_key,chip_id\n{VINS[0]},{point},C{escape}123456789\n"
+        self.keys("import", "list", self.write("chip.csv", chip), code=1)
+        self.assertIn("line 2: chip id 'C", self.stdout)
+        self.pending(VINS[0], "aa", "C\x1b[2J")
+        self.keys("approve", "1")
+        self.keys("approve", self.pending(VINS[1], "bb", "C\x1b[2J"), code=1)
+        self.assertIn("chip C\\x1b[2J belongs to", self.stderr)
+        twice = "".join(f"{VINS[2]},{p},D\x1b[2J\n" for p in (point, self.a_point()))
+        self.keys("import", "list", self.write("twice.csv", "vin,public_key,chip_id\n" + twice), code=1)
+        self.assertIn("(chip_id)=(D\\x1b[2J) already exists", self.stderr)
+        self.keys("platform", "add", "P", "--login", "p", stdin=b"s3cret-password")
+        self.keys("platform", "vehicles", "p", "--add", "--file", self.write("v", f"L{escape}\n"), code=1)
+        self.assertIn("the first is L\\x1b[2J", self.stderr)
+
+    def a_point(self):
+        return openssl("pkey", "-pubout", "-outform", "DER", stdin=openssl("genpkey", "-algorithm", "SM2"))[-64:].hex()
+
     def test_list_and_show(self):
         self.init()
         self.keys("create", "terminal", VINS[0], "--algorithm", "sm2", "--chip", "CHIP1", "--out", self.path("a"))

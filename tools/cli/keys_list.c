@@ -97,6 +97,7 @@ static int take_line(const struct sheet *sheet, const struct sheet_row *row, voi
 	struct key_row key = { .valid_from = argument(l->arguments, "valid-from"),
 			       .valid_to = argument(l->arguments, "valid-to") };
 	struct public_key public;
+	char shown[1400]; /* a complaint may repeat what the list says, a stranger's text */
 	int rc;
 
 	if (!l->has_heading)
@@ -107,15 +108,13 @@ static int take_line(const struct sheet *sheet, const struct sheet_row *row, voi
 	    (rc = key_row_insert(k, &key)) == 0)
 		rc = key_row_audit(k, "key.import", &key,
 				   json_pack("{s:s}", "list", sheet->sha256));
-	if (rc == ERROR_DATABASE) { /* the transaction is over */
-		struct error cause = k->err;
-
-		return error_set(err, rc, "line %u: %.1400s", row->line, cause.text);
-	}
-	if (rc != 0) {
-		printf("line %u: %s\n", row->line, k->err.text);
-		l->problems++;
-	}
+	if (rc == 0)
+		return 0;
+	text_shown(k->err.text, shown, sizeof(shown));
+	if (rc == ERROR_DATABASE) /* the transaction is over */
+		return error_set(err, rc, "line %u: %s", row->line, shown);
+	printf("line %u: %s\n", row->line, shown);
+	l->problems++;
 	return 0;
 }
 

@@ -222,7 +222,7 @@ static const char vins_sql[] =
 /* All or none: a VIN with a typing error must not pass unseen. */
 static int check_vins(struct keys *k, const char *const values[], bool remove)
 {
-	char sql[1200];
+	char sql[1200], shown[80];
 	PGresult *result;
 	int rc;
 
@@ -241,7 +241,7 @@ static int check_vins(struct keys *k, const char *const values[], bool remove)
 			       "nothing was changed",
 			       PQntuples(result),
 			       remove ? "are not this platform's" : "are not registered",
-			       PQgetvalue(result, 0, 0));
+			       text_shown(PQgetvalue(result, 0, 0), shown, sizeof(shown)));
 	PQclear(result);
 	return rc;
 }

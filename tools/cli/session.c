@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/cli/table.h"
+
 static bool conninfo_has_password(const char *conninfo)
 {
 	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
@@ -60,15 +62,21 @@ void session_close(struct session *s)
 	*s = (struct session){ 0 };
 }
 
+/* The server repeats values of a list or of an activation, which are a stranger's text. */
 static int refused(const struct session *s, const PGresult *result, const char *what,
 		   struct error *err)
 {
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+	char shown[600], more[600];
 
-	return error_set(err, ERROR_DATABASE, "%s: %s%s%s", what,
-			 message != NULL ? message : PQerrorMessage(s->conn),
-			 detail != NULL ? ": " : "", detail != NULL ? detail : "");
+	if (message == NULL)
+		return error_set(err, ERROR_DATABASE, "%s: %s", what, PQerrorMessage(s->conn));
+	text_shown(message, shown, sizeof(shown));
+	if (detail == NULL)
+		return error_set(err, ERROR_DATABASE, "%s: %s", what, shown);
+	return error_set(err, ERROR_DATABASE, "%s: %s: %s", what, shown,
+			 text_shown(detail, more, sizeof(more)));
 }
 
 int session_run(struct session *s, const char *what, const char *sql, int n,
@@ -152,12 +160,14 @@ int session_vehicle(struct session *s, const char *vin, int64_t *ret, struct err
 	PGresult *result;
 	int rc = session_run(s, "vehicle", "SELECT id FROM vehicle WHERE vin = $1", 1, &vin, NULL,
 			     &result, err);
+	char shown[80];
 
 	if (rc != 0)
 		return rc;
 	if (PQntuples(result) == 0)
 		rc = error_set(err, ERROR_NOT_FOUND,
-			       "%s is not registered: import it with tools/registry first", vin);
+			       "%s is not registered: import it with tools/registry first",
+			       text_shown(vin, shown, sizeof(shown)));
 	else
 		*ret = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
 	PQclear(result);
