@@ -5,12 +5,13 @@ import hashlib
 import io
 import os
 import re
+import subprocess
 import unittest
 import zipfile
 
 import openpyxl
 
-from operator_tools import TOP, VINS, Case, await_true
+from operator_tools import BUILD, TOP, VINS, Case, await_true
 
 HEADING = "车架号,车牌号,排放阶段,车队,类别,参考扭矩,额定功率,whtc_work_kwh,ICCID,芯片,终端编号,valid_to\n"
 ROWS = [f"{VINS[0]},辽N11111,国六b,朝阳运输,牵引车,2300,300,25.5,12345678901234567890,CHIP000000000001,S1,2026-12-31\n",
@@ -357,6 +358,19 @@ class Registry(Case):
             self.assertIn("\n0 inserted, 0 updated, 4 unchanged", self.registry("import", name))
         self.assertEqual(self.stored(), before)
         self.assertEqual(self.psql(f"SELECT extract(milliseconds FROM valid_from) FROM vehicle WHERE vin = '{VINS[1]}'"), "5678.000")
+
+    def test_an_export_follows_no_link(self):
+        """Method: the link lies under the name that the tool takes for the file before it is whole."""
+        self.load(f"vin,plate\n{VINS[0]},辽N1\n")
+        program = os.path.join(BUILD, "tools", "cli", "haulgate-registry")
+        for name in "a.csv", "a.xlsx":
+            self.write("precious", "precious")
+            done = subprocess.run(["sh", "-c", 'ln -s precious "$1.$$" && exec "$2" export --out "$1" --conninfo "$3"', "sh", name, program,
+                                   self.conninfo("haulgate_operator")], cwd=self.dir, capture_output=True, text=True)
+            self.assertEqual((done.returncode, self.read("precious")), (1, "precious"), done.stderr)
+            self.assertIn("File exists", done.stderr)
+            self.assertFalse(os.path.exists(self.path(name)))
+        self.assertEqual(len([n for n in os.listdir(self.dir) if os.path.islink(self.path(n))]), 2)
 
     def test_export_to_stdout(self):
         self.load(f"vin,plate\n{VINS[0]},辽N1\n")

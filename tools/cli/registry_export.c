@@ -14,6 +14,7 @@
 
 /* Where the cells go. */
 struct output {
+	int fd; /* of a new file; -1: none */
 	FILE *csv;
 	lxw_workbook *book;
 	lxw_worksheet *sheet;
@@ -125,41 +126,52 @@ static int send_query(struct registry *r)
 
 /* ---- the file ---- */
 
+/* The library opens by name, and would follow a link that lies there: it gets our new file. */
+static int open_book(struct output *o, struct error *err)
+{
+	lxw_workbook_options options = { .constant_memory = LXW_TRUE };
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", o->fd);
+	o->book = workbook_new_opt(path, &options);
+	o->sheet = o->book != NULL ? workbook_add_worksheet(o->book, "vehicles") : NULL;
+	return o->sheet != NULL ? 0 : error_set(err, ERROR_MEMORY, "no memory");
+}
+
+/* path NULL: stdout. */
 static int open_output(struct output *o, const char *path, bool xlsx, struct error *err)
 {
-	/* The library writes no file but the one that it is told, and its temporary ones. */
-	lxw_workbook_options options = { .constant_memory = LXW_TRUE };
-
-	if (xlsx) {
-		o->book = workbook_new_opt(path, &options);
-		o->sheet = o->book != NULL ? workbook_add_worksheet(o->book, "vehicles") : NULL;
-		return o->sheet != NULL ? 0 : error_set(err, ERROR_MEMORY, "no memory");
+	if (path == NULL) {
+		o->csv = stdout;
+		return 0;
 	}
-	o->csv = path != NULL ? fopen(path, "wx") : stdout;
-	return o->csv != NULL ? 0 : error_errno(err, ERROR_IO, "cannot write %s", path);
+	o->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	if (o->fd < 0)
+		return error_errno(err, ERROR_IO, "cannot write %s", path);
+	if (xlsx)
+		return open_book(o, err);
+	o->csv = fdopen(o->fd, "w");
+	return o->csv != NULL ? 0 : error_set(err, ERROR_MEMORY, "no memory");
 }
 
 static int close_output(struct output *o, struct error *err)
 {
-	lxw_error error;
-	bool failed;
+	const lxw_error error = o->book != NULL ? workbook_close(o->book) : LXW_NO_ERROR;
+	bool failed = o->csv != NULL && (fflush(o->csv) != 0 || ferror(o->csv));
 
-	if (o->book != NULL) {
-		error = workbook_close(o->book);
-		return error == LXW_NO_ERROR
-			       ? 0
-			       : error_set(err, ERROR_IO, "XLSX: %s", lxw_strerror(error));
+	if (o->fd >= 0) {
+		failed |= fsync(o->fd) != 0;
+		failed |= (o->csv != NULL ? fclose(o->csv) : close(o->fd)) != 0;
 	}
-	failed = fflush(o->csv) != 0 || ferror(o->csv);
-	if (o->csv != stdout)
-		failed |= fsync(fileno(o->csv)) != 0 || fclose(o->csv) != 0;
+	if (error != LXW_NO_ERROR)
+		return error_set(err, ERROR_IO, "XLSX: %s", lxw_strerror(error));
 	return failed ? error_errno(err, ERROR_IO, "the export cannot be written") : 0;
 }
 
 /* Aside, then in place; what is there already stays. */
 static int write_file(const struct arguments *a, struct registry *r, const char *out, bool xlsx)
 {
-	struct output o = { 0 };
+	struct output o = { .fd = -1 };
 	char aside[4096];
 	int rc, closed;
 
@@ -168,17 +180,17 @@ static int write_file(const struct arguments *a, struct registry *r, const char 
 		return error_set(&r->err, ERROR_USAGE, "the name of the file is too long");
 	if (out != NULL && access(out, F_OK) == 0)
 		return error_set(&r->err, ERROR_USAGE, "%s is there already", out);
-	if ((rc = open_output(&o, out != NULL ? aside : NULL, xlsx, &r->err)) != 0)
-		return rc;
-	put_heading(&o, argument_given(a, "chinese"));
-	if ((rc = send_query(r)) == 0)
-		rc = put_rows(r, &o);
+	if ((rc = open_output(&o, out != NULL ? aside : NULL, xlsx, &r->err)) == 0) {
+		put_heading(&o, argument_given(a, "chinese"));
+		if ((rc = send_query(r)) == 0)
+			rc = put_rows(r, &o);
+	}
 	closed = close_output(&o, rc == 0 ? &r->err : NULL);
 	rc = rc != 0 ? rc : closed;
 	if (out != NULL && rc == 0 &&
 	    renameat2(AT_FDCWD, aside, AT_FDCWD, out, RENAME_NOREPLACE) != 0)
 		rc = error_errno(&r->err, ERROR_IO, "cannot write %s", out);
-	if (out != NULL && rc != 0)
+	if (o.fd >= 0 && rc != 0) /* else it was never ours */
 		unlink(aside);
 	if (rc == 0 && out != NULL && !argument_given(a, "quiet"))
 		fprintf(stderr, "%u vehicles written to %s\n", (unsigned)o.line - 1, out);
