@@ -315,6 +315,8 @@ class Keys(Case):
         self.keys("approve", "1")
         self.keys("approve", self.pending(VINS[1], "bb", "C\x1b[2J"), code=1)
         self.assertIn("chip C\\x1b[2J belongs to", self.stderr)
+        self.keys("approve", self.pending(VINS[0], "cc", "C\x1b[2J"), "--beside", code=1)
+        self.assertIn("(chip_id)=(C\\x1b[2J) already exists", self.stderr)
         twice = "".join(f"{VINS[2]},{p},D\x1b[2J\n" for p in (point, self.a_point()))
         self.keys("import", "list", self.write("twice.csv", "vin,public_key,chip_id\n" + twice), code=1)
         self.assertIn("(chip_id)=(D\\x1b[2J) already exists", self.stderr)
