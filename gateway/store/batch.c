@@ -298,6 +298,7 @@ void batch_add(struct batch *b, const struct spool_record *record)
 	item->raw = r->raw.data != NULL ? r->raw.data : (const uint8_t *)"";
 	item->raw_size = r->raw.len;
 	item->credential = item->sender = r->credential;
+	item->platform = (int32_t)r->platform;
 	if (r->peer.len == PEER_SIZE)
 		item->peer = r->peer.data;
 	scan = record_frame(r, &f);

@@ -62,6 +62,7 @@ struct item {
 	char vin[VIN_SIZE + 1]; /* as claimed; "" when there was no header */
 	struct vehicle *vehicle;
 	uint64_t credential, sender; /* what was proved; who it may be */
+	int32_t platform;	     /* that delivered it; 0: the terminal itself did */
 	const uint8_t *peer;	     /* address, 16 bytes; NULL: not told */
 
 	/* report */

@@ -127,11 +127,6 @@ struct delivery {
 	int64_t delay_ms; /* -1: says nothing about it */
 };
 
-static bool from_platform(const struct item *item)
-{
-	return item->credential % 4 == CREDENTIAL_PLATFORM;
-}
-
 /* A serial stands in the unit or in each block; those of a frame ascend. */
 static void serials_count(const struct item *item, struct delivery *d)
 {
@@ -193,7 +188,7 @@ static void delivery_row(struct rows *rows, const struct item *item, const struc
 {
 	const struct delivery d = delivery_of(item);
 
-	rows_int(rows, (int64_t)(item->credential / 4));
+	rows_int(rows, item->platform);
 	rows_int(rows, v->id);
 	rows_day(rows, d.day);
 	rows_int(rows, d.stored);
@@ -215,7 +210,7 @@ int loader_platform_days(struct loader *l, size_t from, size_t to)
 		const struct item *item = &l->batch.items[i];
 		const struct vehicle *v;
 
-		if (!from_platform(item) ||
+		if (item->platform == 0 ||
 		    (item->kind != ITEM_REPORT && item->kind != ITEM_REFUSED))
 			continue;
 		v = item->vehicle != NULL ? item->vehicle : registry_find(l->registry, item->vin);

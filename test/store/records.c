@@ -91,6 +91,12 @@ void record_from(Haulgate__FrameRecord *r, const struct peer *peer, uint64_t cre
 	r->credential = credential;
 }
 
+void record_by_platform(Haulgate__FrameRecord *r, uint64_t platform)
+{
+	r->platform = platform;
+	r->credential = credential(CREDENTIAL_PLATFORM, (int64_t)platform);
+}
+
 static struct frame frame_in(const struct bytes *bytes)
 {
 	struct frame f;

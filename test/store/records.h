@@ -21,6 +21,8 @@ struct peer {
 };
 struct peer peer_at(uint8_t host);
 void record_from(Haulgate__FrameRecord *r, const struct peer *peer, uint64_t credential);
+/* By a platform whose truck proved nothing itself. */
+void record_by_platform(Haulgate__FrameRecord *r, uint64_t platform);
 
 /* The same frame as a terminal with a key sends it, with bytes in the unit that nobody can read;
  * the clear unit stands in the record. */

@@ -18,13 +18,14 @@ enum { NOON = 12 * 3600, AT_S = 10 };
 struct sender {
 	uint64_t credential;
 	unsigned signature;
+	uint64_t platform;
 };
 static const struct sender senders[] = {
-	{ 0, SIGNATURE_NONE },
-	{ 5 * 4 + CREDENTIAL_KEY, SIGNATURE_VALID },
-	{ 5 * 4 + CREDENTIAL_CERTIFICATE, SIGNATURE_SKIPPED },
-	{ 9 * 4 + CREDENTIAL_PLATFORM, SIGNATURE_NONE },
-	{ 0, SIGNATURE_SKIPPED }, /* may be anybody */
+	{ 0, SIGNATURE_NONE, 0 },
+	{ 5 * 4 + CREDENTIAL_KEY, SIGNATURE_VALID, 0 },
+	{ 5 * 4 + CREDENTIAL_CERTIFICATE, SIGNATURE_SKIPPED, 0 },
+	{ 9 * 4 + CREDENTIAL_PLATFORM, SIGNATURE_NONE, 9 },
+	{ 0, SIGNATURE_SKIPPED, 0 }, /* may be anybody */
 };
 enum { SENDERS = sizeof(senders) / sizeof(senders[0]), ANYBODY = SENDERS - 1 };
 
@@ -36,6 +37,7 @@ static void feed_from(struct fixture *f, const struct bytes *frame, int64_t rece
 
 	record_from(&r, &peer, sender->credential);
 	r.signature = sender->signature;
+	r.platform = sender->platform;
 	record_feed(f, &r);
 }
 
@@ -174,14 +176,19 @@ static void test_replay_within_a_supplement(void **state)
 	"first_serial, last_serial, delay_ms_sum, delay_ms_max, delay_frames FROM platform_day "   \
 	"JOIN vehicle v ON v.id = vehicle_id ORDER BY 1, 2, 3"
 
+/* The truck signs; every second packet is among those that are checked. */
 static void feed_packet(struct fixture *f, uint8_t command, unsigned t, uint16_t serial,
 			unsigned delay, enum verdict verdict)
 {
 	const struct bytes frame = truck_packet(2, command, NOON_AT + t, AT_S, serial, NULL);
 	Haulgate__FrameRecord r = record_of(&frame, NOON_AT + t + AT_S + delay);
-	const struct peer peer = peer_at(1);
 
-	record_from(&r, &peer, credential(CREDENTIAL_PLATFORM, 9));
+	record_by_platform(&r, 9);
+	r.signature = SIGNATURE_SKIPPED;
+	if (serial % 2 == 0) {
+		r.signature = SIGNATURE_VALID;
+		r.credential = credential(CREDENTIAL_KEY, 5);
+	}
 	r.verdict = verdict;
 	record_feed(f, &r);
 }
@@ -200,14 +207,14 @@ static void feed_deliveries(struct fixture *f)
 	/* Two blocks with a serial each, and the terminal's clock ahead of ours. */
 	frame = truck_report(5, COMMAND_REALTIME, NOON_AT + 5, 2);
 	r = record_of(&frame, NOON_AT);
-	r.credential = credential(CREDENTIAL_PLATFORM, 9);
+	record_by_platform(&r, 9);
 	record_feed(f, &r);
 	/* A truck of no platform, and one that nobody knows. */
 	frame = truck_report(8, COMMAND_REALTIME, NOON_AT, AT_S);
 	fixture_feed(f, &frame, NOON_AT + 11, VERDICT_ACCEPTED);
 	frame = truck_report(11, COMMAND_REALTIME, NOON_AT, AT_S);
 	r = record_of(&frame, NOON_AT);
-	r.credential = credential(CREDENTIAL_PLATFORM, 9);
+	record_by_platform(&r, 9);
 	r.verdict = VERDICT_NOT_THEIRS;
 	record_feed(f, &r);
 }

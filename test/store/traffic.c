@@ -32,8 +32,7 @@ unsigned random_below(struct random *r, unsigned n)
 enum { OPENED = 1, SIGNED = 2, BY_PLATFORM = 3, SHARED = 4, BOTH_WAYS = 5 };
 
 static const uint64_t key_7 = 7 * 4 + CREDENTIAL_KEY,
-		      certificate_8 = 8 * 4 + CREDENTIAL_CERTIFICATE,
-		      platform_9 = 9 * 4 + CREDENTIAL_PLATFORM;
+		      certificate_8 = 8 * 4 + CREDENTIAL_CERTIFICATE;
 
 static struct bytes frame_of(const struct message *m)
 {
@@ -41,7 +40,7 @@ static struct bytes frame_of(const struct message *m)
 
 	if (m->count == 0)
 		return truck_obd(m->truck, m->at, m->truck % 3 == VIOLATOR);
-	if (m->truck == SIGNED || m->truck == SHARED)
+	if (m->truck == SIGNED || m->truck == BY_PLATFORM || m->truck == SHARED)
 		return truck_packet(m->truck, m->command, m->at, m->count,
 				    (uint16_t)(m->at - START_AT + 1), &signer);
 	return truck_report(m->truck, m->command, m->at, m->count);
@@ -51,13 +50,23 @@ static struct bytes frame_of(const struct message *m)
  */
 static void sign(Haulgate__FrameRecord *r, const struct message *m)
 {
-	const bool skipped = m->truck == SHARED && (m->at / FRAME_S + m->command) % 3 != 0;
+	const bool skipped = m->truck != SIGNED && (m->at / FRAME_S + m->command) % 3 != 0;
 
 	if (m->count == 0)
 		return;
 	r->signature = skipped ? SIGNATURE_SKIPPED : SIGNATURE_VALID;
 	r->signature_key = skipped ? 0 : 7;
 	r->credential = skipped ? 0 : key_7;
+}
+
+/* What the truck signed, and was checked, stays its own. */
+static void by_platform(Haulgate__FrameRecord *r)
+{
+	const uint64_t key = r->credential;
+
+	record_by_platform(r, 9);
+	if (key != 0)
+		r->credential = key;
 }
 
 static void feed(struct fixture *f, const struct message *m)
@@ -77,10 +86,14 @@ static void feed(struct fixture *f, const struct message *m)
 		sign(&r, m);
 		break;
 	case BY_PLATFORM:
-		r.credential = platform_9;
+		sign(&r, m);
+		by_platform(&r);
 		break;
 	case BOTH_WAYS:
-		r.credential = m->command == COMMAND_REALTIME ? certificate_8 : platform_9;
+		if (m->command == COMMAND_REALTIME)
+			r.credential = certificate_8;
+		else
+			by_platform(&r);
 		break;
 	default:
 		break;
