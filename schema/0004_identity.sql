@@ -161,7 +161,9 @@ CREATE TABLE platform_link_refused (
 
 -- ---- data -----------------------------------------------------------------------------------
 
-ALTER TABLE track ADD COLUMN credential bigint;
+ALTER TABLE track
+  ADD COLUMN credential bigint,
+  ADD COLUMN platform   integer;    -- that delivered it; NULL: the terminal itself did
 ALTER TABLE evidence
   ADD COLUMN unit       bytea,      -- in clear, when raw is encrypted
   ADD COLUMN signature  smallint,   -- proto/wire/signature.h; checked when the finding was written, if not before
@@ -177,7 +179,9 @@ CREATE TABLE replay (
   received_at       timestamptz NOT NULL,
   samples           integer NOT NULL,
   credential        bigint,
+  platform          integer,
   first_credential  bigint,
+  first_platform    integer,
   peer              inet,
   PRIMARY KEY (vehicle_id, at, gateway_id, position)
 );

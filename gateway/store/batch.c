@@ -114,8 +114,7 @@ static void report_take(struct batch *b, struct item *item, const struct frame *
 	}
 	item->quirks = signature_quirks(
 		(record->quirks & ~(unsigned)QUIRK_CLOCK) | b->report.quirks, record->signature);
-	if (item->credential == 0 && record->signature == SIGNATURE_SKIPPED)
-		item->sender = SENDER_UNCHECKED;
+	item->sender = sender_of(record->credential, (int32_t)record->platform, item->quirks);
 	item->supplement = f->command == COMMAND_SUPPLEMENT;
 	item->sent_at = b->report.at;
 	item->layout = (uint8_t)b->report.layout;
@@ -297,8 +296,7 @@ void batch_add(struct batch *b, const struct spool_record *record)
 	item->received_ns = (int64_t)r->received_at_ns;
 	item->raw = r->raw.data != NULL ? r->raw.data : (const uint8_t *)"";
 	item->raw_size = r->raw.len;
-	item->credential = item->sender = r->credential;
-	item->platform = (int32_t)r->platform;
+	item->sender = sender_of(r->credential, (int32_t)r->platform, 0);
 	if (r->peer.len == PEER_SIZE)
 		item->peer = r->peer.data;
 	scan = record_frame(r, &f);

@@ -26,10 +26,15 @@ enum item_kind {
 enum fate { FATE_KEEP, FATE_DUPLICATE, FATE_CONFLICT };
 
 /*
- * Who told a sample: a credential, 0 = nothing was proved, or this: there is a signature that the
- * policy left unchecked, so that it may be anybody's.
+ * Who told a sample: through which platform, and what he proved himself with.  Open: neither key
+ * nor certificate are known, though there may be one behind the platform, or in a signature that
+ * the policy left unchecked.
  */
-#define SENDER_UNCHECKED UINT64_MAX
+struct sender {
+	uint64_t credential; /* 0: nothing was proved */
+	int32_t platform;    /* that delivered it; 0: the terminal itself did */
+	bool open;
+};
 
 /*
  * The key that an activation brings.  Proved: it signed its own activation; what was accepted
@@ -61,9 +66,8 @@ struct item {
 	size_t raw_size;
 	char vin[VIN_SIZE + 1]; /* as claimed; "" when there was no header */
 	struct vehicle *vehicle;
-	uint64_t credential, sender; /* what was proved; who it may be */
-	int32_t platform;	     /* that delivered it; 0: the terminal itself did */
-	const uint8_t *peer;	     /* address, 16 bytes; NULL: not told */
+	struct sender sender;
+	const uint8_t *peer; /* address, 16 bytes; NULL: not told */
 
 	/* report */
 	unsigned quirks;
@@ -80,7 +84,7 @@ struct item {
 	/* Its samples that somebody else has told before: how many, the first, and who. */
 	uint32_t replayed;
 	int64_t replayed_at;
-	uint64_t replayed_sender;
+	struct sender replayed_sender;
 
 	/* event; iccid also of reports' terminals: "" = not told */
 	const char *event; /* terminal_event.kind */
@@ -101,6 +105,14 @@ struct batch { /* zeroed = empty */
 	struct arena arena;
 	struct report report; /* scratch of batch_add() */
 };
+
+static inline struct sender sender_of(uint64_t credential, int32_t platform, unsigned quirks)
+{
+	const bool skipped = credential == 0 && (quirks & QUIRK_SIGNATURE_SKIPPED) != 0;
+
+	return (struct sender){ credential, platform,
+				skipped || credential_kind_of(credential) == CREDENTIAL_PLATFORM };
+}
 
 static inline bool item_assessed(const struct item *item)
 {

@@ -22,8 +22,8 @@ struct entry {
 	uint8_t part; /* stored: that of the row that begins in this second, else 0 */
 	const struct block *block;
 	struct segment *segment; /* NULL: stored */
-	uint64_t sender;	 /* stored: of its row */
-	uint32_t index;		 /* in the segment's item */
+	struct sender sender;
+	uint32_t index; /* in the segment's item */
 };
 
 struct merge {
@@ -71,12 +71,13 @@ static void sort(struct entry *entries, size_t n)
 		}
 }
 
-/* Columns: ordinal, at, part, samples, sender. */
+/* Columns: ordinal, at, part, samples, credential, platform, quirks. */
 static void row_add(struct merge *m, const PGresult *r)
 {
 	struct loader *l = m->l;
 	const int64_t base = result_time_ns(r, 0, 1) / 1000000000;
-	const uint64_t sender = (uint64_t)result_i64(r, 0, 4);
+	const struct sender sender = sender_of((uint64_t)result_i64(r, 0, 4), result_i32(r, 0, 5),
+					       (unsigned)result_i32(r, 0, 6));
 	size_t size, n = 0;
 	const uint8_t *packed = result_bytes(r, 0, 3, &size);
 	struct block *blocks;
@@ -108,26 +109,32 @@ static void segments_add(struct merge *m)
 			struct entry *e = entry_add(m, &s->item->blocks[i]);
 
 			e->segment = s;
+			e->sender = s->item->sender;
 			e->index = i;
 		}
 }
 
 /*
- * The same sample from somebody else: from another credential, or with one where there was none or
- * none where there was one.
+ * Through another platform, whatever was proved: a good signature stays good when others send it.
+ * The same way: from another credential, or with one where there was none or none where there was
+ * one.  What is open proves no other: whether a frame is checked may be drawn, for each anew.
  */
+static bool somebody_else(const struct sender *a, const struct sender *b)
+{
+	if (a->platform != b->platform)
+		return true;
+	return !a->open && !b->open && a->credential != b->credential;
+}
+
 static void replay_note(const struct entry *first, const struct entry *later)
 {
 	struct item *item = later->segment->item;
-	const uint64_t sender =
-		first->segment != NULL ? first->segment->item->sender : first->sender;
 
-	if (sender == item->sender || sender == SENDER_UNCHECKED ||
-	    item->sender == SENDER_UNCHECKED)
+	if (!somebody_else(&first->sender, &later->sender))
 		return;
 	if (item->replayed++ == 0 || later->at < item->replayed_at) {
 		item->replayed_at = later->at;
-		item->replayed_sender = sender;
+		item->replayed_sender = first->sender;
 	}
 }
 

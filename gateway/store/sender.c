@@ -68,12 +68,18 @@ int loader_activations(struct loader *l, size_t from, size_t to)
 
 /* ---- replays ---- */
 
-static void credential_column(struct rows *rows, uint64_t credential)
+static void optional_column(struct rows *rows, bool known, int64_t value)
 {
-	if (credential != 0)
-		rows_int(rows, (int64_t)credential);
+	if (known)
+		rows_int(rows, value);
 	else
 		rows_null(rows);
+}
+
+static void sender_columns(struct rows *rows, const struct sender *sender)
+{
+	optional_column(rows, sender->credential != 0, (int64_t)sender->credential);
+	optional_column(rows, sender->platform != 0, sender->platform);
 }
 
 static void peer_column(struct rows *rows, const uint8_t *peer)
@@ -93,7 +99,7 @@ int loader_replays(struct loader *l, size_t from, size_t to)
 {
 	struct params p = { 0 };
 
-	rows_start(&l->rows, "iTiTdiit");
+	rows_start(&l->rows, "iTiTdididt");
 	for (size_t i = from; i < to; i++) {
 		const struct item *item = &l->batch.items[i];
 
@@ -104,8 +110,8 @@ int loader_replays(struct loader *l, size_t from, size_t to)
 		rows_int(&l->rows, (int64_t)item->position);
 		rows_ns(&l->rows, item->received_ns);
 		rows_int(&l->rows, item->replayed);
-		credential_column(&l->rows, item->credential);
-		credential_column(&l->rows, item->replayed_sender);
+		sender_columns(&l->rows, &item->sender);
+		sender_columns(&l->rows, &item->replayed_sender);
 		peer_column(&l->rows, item->peer);
 		l->tally.replays += item->replayed;
 	}
@@ -176,19 +182,11 @@ static struct delivery delivery_of(const struct item *item)
 	return d;
 }
 
-static void optional_column(struct rows *rows, bool known, int64_t value)
-{
-	if (known)
-		rows_int(rows, value);
-	else
-		rows_null(rows);
-}
-
 static void delivery_row(struct rows *rows, const struct item *item, const struct vehicle *v)
 {
 	const struct delivery d = delivery_of(item);
 
-	rows_int(rows, item->platform);
+	rows_int(rows, item->sender.platform);
 	rows_int(rows, v->id);
 	rows_day(rows, d.day);
 	rows_int(rows, d.stored);
@@ -210,7 +208,7 @@ int loader_platform_days(struct loader *l, size_t from, size_t to)
 		const struct item *item = &l->batch.items[i];
 		const struct vehicle *v;
 
-		if (item->platform == 0 ||
+		if (item->sender.platform == 0 ||
 		    (item->kind != ITEM_REPORT && item->kind != ITEM_REFUSED))
 			continue;
 		v = item->vehicle != NULL ? item->vehicle : registry_find(l->registry, item->vin);

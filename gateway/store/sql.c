@@ -3,7 +3,8 @@
 
 #define TRACK_COLUMNS                                                                              \
 	"vehicle_id, at, part, received_at, position, gateway_id, sample_count, span_s, quirks, "  \
-	"lon_e6, lat_e6, speed_kmh, nox_ppm, nox_mg, dpf_dp_kpa, reagent_pct, samples, credential"
+	"lon_e6, lat_e6, speed_kmh, nox_ppm, nox_mg, dpf_dp_kpa, reagent_pct, samples, "           \
+	"credential, platform"
 
 const char sql_copy_track[] = "COPY track (" TRACK_COLUMNS ") FROM STDIN (FORMAT binary)";
 const char sql_copy_stage[] =
@@ -62,16 +63,15 @@ const char *const sql_text[SQL_COUNT] = {
 	/*
 	 * The rows of some vehicles that reach into the range of each.  $4, $5: bounds over all, $4
 	 * minus the longest span of a row, so that few partitions are opened.  One index scan for
-	 * each vehicle, in the order of the array: nothing is sorted or gathered.  sender: as in
-	 * struct item; 512 is the quirk signature_skipped.
+	 * each vehicle, in the order of the array: nothing is sorted or gathered.
 	 */
 	[SQL_DAY_ROWS] =
-		"SELECT q.n, t.at, t.part, t.samples, t.sender FROM unnest($1::bigint[], "
+		"SELECT q.n, t.at, t.part, t.samples, coalesce(t.credential, 0), "
+		"coalesce(t.platform, 0), t.quirks FROM unnest($1::bigint[], "
 		"$2::timestamptz[], "
 		"$3::timestamptz[]) WITH ORDINALITY q(vehicle_id, from_at, to_at, n) CROSS JOIN "
 		"LATERAL ("
-		"SELECT at, part, samples, CASE WHEN credential IS NULL AND quirks & 512 <> 0 "
-		"THEN -1 ELSE coalesce(credential, 0) END AS sender "
+		"SELECT at, part, samples, credential, platform, quirks "
 		"FROM track t WHERE t.vehicle_id = q.vehicle_id "
 		"AND t.at >= $4::timestamptz AND t.at <= $5::timestamptz "
 		"AND t.at >= q.from_at - interval '3600 s' AND t.at <= q.to_at AND t.quirks & 32 = "
@@ -132,12 +132,14 @@ const char *const sql_text[SQL_COUNT] = {
 		"AS u(vehicle_id, chip_id, public_key, algorithm, at, state, n) ORDER BY u.n",
 	[SQL_REPLAY] =
 		"INSERT INTO replay (gateway_id, vehicle_id, at, position, received_at, samples, "
-		"credential, first_credential, peer) SELECT $1::smallint, u.vehicle_id, u.at, "
-		"u.position, u.received_at, u.samples, u.credential, u.first_credential, "
+		"credential, platform, first_credential, first_platform, peer) "
+		"SELECT $1::smallint, u.vehicle_id, u.at, u.position, u.received_at, u.samples, "
+		"u.credential, u.platform, u.first_credential, u.first_platform, "
 		"u.peer::inet FROM unnest($2::bigint[], $3::timestamptz[], $4::bigint[], "
-		"$5::timestamptz[], $6::integer[], $7::bigint[], $8::bigint[], $9::text[]) "
-		"AS u(vehicle_id, at, position, received_at, samples, credential, "
-		"first_credential, peer) ON CONFLICT DO NOTHING",
+		"$5::timestamptz[], $6::integer[], $7::bigint[], $8::integer[], $9::bigint[], "
+		"$10::integer[], $11::text[]) "
+		"AS u(vehicle_id, at, position, received_at, samples, credential, platform, "
+		"first_credential, first_platform, peer) ON CONFLICT DO NOTHING",
 	/* In the order of the key, so that two gateways never wait for each other in a circle. */
 	[SQL_PLATFORM_DAY] =
 		"INSERT INTO platform_day AS d (platform_id, vehicle_id, day, frames, supplements, "

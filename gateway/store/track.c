@@ -11,7 +11,7 @@
 #include "gateway/store/loader.h"
 #include "proto/record/pack.h"
 
-enum { TRACK_COLUMNS = 18, COPY_CHUNK = 128 * 1024, CLOCK_PARTS = 32767 };
+enum { TRACK_COLUMNS = 19, COPY_CHUNK = 128 * 1024, CLOCK_PARTS = 32767 };
 
 /* Sums over the samples of a row. */
 struct measured {
@@ -91,6 +91,18 @@ static double mean(double sum, unsigned n)
 	return n > 0 ? sum / n : (double)NAN;
 }
 
+static void sender_columns(struct buffer *out, const struct sender *sender)
+{
+	if (sender->credential != 0)
+		column_i64(out, (int64_t)sender->credential);
+	else
+		column_null(out);
+	if (sender->platform != 0)
+		column_i32(out, sender->platform);
+	else
+		column_null(out);
+}
+
 static void row_tuple(struct buffer *out, unsigned gateway_id, const struct row *row,
 		      const uint8_t *packed, size_t size)
 {
@@ -115,10 +127,7 @@ static void row_tuple(struct buffer *out, unsigned gateway_id, const struct row 
 	column_f32(out, mean(m.dp, m.dps));
 	column_f32(out, m.reagent);
 	column_bytes(out, packed, size);
-	if (row->item->credential != 0)
-		column_i64(out, (int64_t)row->item->credential);
-	else
-		column_null(out);
+	sender_columns(out, &row->item->sender);
 }
 
 static int row_write(struct loader *l, struct row *row)

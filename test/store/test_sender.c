@@ -26,8 +26,27 @@ static const struct sender senders[] = {
 	{ 5 * 4 + CREDENTIAL_CERTIFICATE, SIGNATURE_SKIPPED, 0 },
 	{ 9 * 4 + CREDENTIAL_PLATFORM, SIGNATURE_NONE, 9 },
 	{ 0, SIGNATURE_SKIPPED, 0 }, /* may be anybody */
+	{ 9 * 4 + CREDENTIAL_PLATFORM, SIGNATURE_SKIPPED, 9 },
+	{ 5 * 4 + CREDENTIAL_KEY, SIGNATURE_VALID, 9 },
+	{ 6 * 4 + CREDENTIAL_KEY, SIGNATURE_VALID, 9 },
+	{ 5 * 4 + CREDENTIAL_KEY, SIGNATURE_VALID, 10 },
+	{ 10 * 4 + CREDENTIAL_PLATFORM, SIGNATURE_SKIPPED, 10 },
 };
-enum { SENDERS = sizeof(senders) / sizeof(senders[0]), ANYBODY = SENDERS - 1 };
+enum { SENDERS = sizeof(senders) / sizeof(senders[0]) };
+
+/* Which of them, who comes later, is somebody else than who came first. */
+static const char somebody_else[SENDERS][SENDERS + 1] = {
+	".xxx.xxxxx", /* nothing was proved */
+	"x.xx.xxxxx", /* key 5 */
+	"xx.x.xxxxx", /* certificate 5 */
+	"xxx.x...xx", /* platform 9 */
+	"...x.xxxxx", /* a signature that nobody checked */
+	"xxx.x...xx", /* platform 9, one that nobody checked */
+	"xxx.x..xxx", /* platform 9, key 5 */
+	"xxx.x.x.xx", /* platform 9, key 6 */
+	"xxxxxxxx..", /* platform 10, key 5 */
+	"xxxxxxxx..", /* platform 10, one that nobody checked */
+};
 
 static void feed_from(struct fixture *f, const struct bytes *frame, int64_t received_at,
 		      const struct sender *sender, uint8_t host)
@@ -56,25 +75,32 @@ static void feed_pair(struct fixture *f, unsigned first, unsigned later, unsigne
 
 static void assert_pairs(struct fixture *f)
 {
+	unsigned all = 0;
+
 	for (unsigned first = 0; first < SENDERS; first++)
 		for (unsigned later = 0; later < SENDERS; later++) {
-			const bool flagged = first != later && first != ANYBODY && later != ANYBODY;
-			char sql[300];
+			const bool flagged = somebody_else[first][later] == 'x';
+			char sql[400];
 
 			snprintf(sql, sizeof(sql),
 				 "SELECT count(*) FROM replay r JOIN vehicle v ON v.id = "
 				 "vehicle_id WHERE vin = 'LTEST%012u' AND samples = 10 AND "
 				 "coalesce(credential, 0) = %llu AND "
 				 "coalesce(first_credential, 0) = %llu AND "
+				 "coalesce(platform, 0) = %llu AND "
+				 "coalesce(first_platform, 0) = %llu AND "
 				 "peer = '192.0.2.%u' AND r.at = to_timestamp(%lld)",
 				 pair_truck(first, later),
 				 (unsigned long long)senders[later].credential,
-				 (unsigned long long)senders[first].credential, later + 1,
+				 (unsigned long long)senders[first].credential,
+				 (unsigned long long)senders[later].platform,
+				 (unsigned long long)senders[first].platform, later + 1,
 				 (long long)NOON_AT);
 			assert_int_equal(fixture_number(f, sql), flagged);
+			all += flagged;
 		}
-	assert_int_equal(fixture_number(f, "SELECT count(*) FROM replay"), 4 * 3);
-	assert_int_equal(metrics_read(f->metrics, METRIC_replays_total), 4 * 3 * 10);
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM replay"), all);
+	assert_int_equal(metrics_read(f->metrics, METRIC_replays_total), all * 10);
 }
 
 /* Method: each frame twice, from each pair of senders; the second in the same transaction, or after
@@ -98,7 +124,10 @@ static void run_pairs(bool at_once)
 	assert_int_equal(fixture_number(&f, "SELECT count(*) FROM quarantine"), 0);
 	assert_int_equal(fixture_number(&f, "SELECT sum(revision) FROM vehicle_day"),
 			 SENDERS * SENDERS);
-	assert_int_equal(fixture_number(&f, "SELECT count(DISTINCT credential) FROM track"), 3);
+	assert_rows(&f,
+		    "SELECT platform, count(DISTINCT credential), count(*) FROM track GROUP BY 1 "
+		    "ORDER BY 1",
+		    "9|3|40\n10|2|20\n|2|40\n");
 	fixture_close(&f);
 }
 
@@ -115,7 +144,7 @@ static void test_a_repeated_transaction_counts_once(void **state)
 	fixture_execute(&f, "INSERT INTO vehicle (vin) VALUES ('LTEST000000000999')");
 	fixture_execute(&f, "ALTER TABLE track ADD CONSTRAINT poison CHECK (vehicle_id <> 1)");
 	for (unsigned i = 0; i < 2; i++)
-		for (unsigned who = 1; who < 4; who += 2) {
+		for (unsigned who = 1; who <= 3; who += 2) {
 			frame = truck_report(2, COMMAND_REALTIME, NOON_AT + i * 60, AT_S);
 			feed_from(&f, &frame, NOON_AT + i * 60 + AT_S, &senders[who], 1);
 		}
