@@ -100,8 +100,7 @@ CREATE TABLE platform_vehicle (
 );
 CREATE INDEX platform_vehicle_vehicle ON platform_vehicle (vehicle_id);
 
--- What a platform delivered of a vehicle on a day.  Lost: serials missing between the first and the last of the day,
--- last_serial - first_serial + 1 - serials.
+-- What a platform delivered of a vehicle on a day.
 -- Delay: reception - time of sending (layout C) or collection, of real-time reports.
 CREATE TABLE platform_day (
   platform_id   integer NOT NULL,
@@ -111,13 +110,22 @@ CREATE TABLE platform_day (
   supplements   integer NOT NULL,
   duplicates    integer NOT NULL,
   refused       integer NOT NULL,
-  serials       integer NOT NULL,     -- different ones in the frames stored
-  first_serial  integer,              -- lowest of the day; NULL: the layout has none
-  last_serial   integer,
+  first_serial  integer,              -- smallest of the day; NULL: the layout has none
+  last_serial   integer,              -- largest
   delay_ms_sum  bigint NOT NULL,
   delay_ms_max  bigint NOT NULL,
   delay_frames  integer NOT NULL,     -- real-time reports that the two above are over
   PRIMARY KEY (platform_id, vehicle_id, day)
+);
+
+-- The serials in all that it delivered, stored or not, each once however often it came: 8 KiB in at most 32 rows a vehicle-day.
+CREATE TABLE platform_serial (
+  platform_id  integer NOT NULL,
+  vehicle_id   bigint NOT NULL,
+  day          date NOT NULL,
+  page         smallint NOT NULL,     -- from serial 2048 * page on
+  seen         bit(2048) NOT NULL,
+  PRIMARY KEY (platform_id, vehicle_id, day, page)
 );
 
 -- Platforms that we report to.  Passwords stand in files of the link service, mode 0600.
@@ -463,13 +471,20 @@ CREATE VIEW registry.keys AS
          k.changed_by, k.reason, encode(sha256(k.public_key), 'hex') AS fingerprint, k.secret IS NOT NULL AS has_secret
   FROM terminal_key k JOIN vehicle v ON v.id = k.vehicle_id;
 
--- HJ 1239.2: packets lost of those sent, and delay, of each platform on each day.  Expected: serials from the first to
--- the last of the day; vehicles whose layout has no serials count neither way.
+-- HJ 1239.2: packets lost of those sent, and delay, of each platform's vehicles on each day.  Expected: serials from the
+-- smallest to the largest of the day; NULL: the layout has none.
+CREATE VIEW platform_vehicle_quality AS
+  SELECT d.*, s.serials, d.last_serial - d.first_serial + 1 AS expected,
+         d.last_serial - d.first_serial + 1 - s.serials AS lost
+  FROM platform_day d CROSS JOIN LATERAL
+    (SELECT coalesce(sum(bit_count(seen)), 0)::integer AS serials FROM platform_serial s
+     WHERE (s.platform_id, s.vehicle_id, s.day) = (d.platform_id, d.vehicle_id, d.day)) s;
+
+-- The same of all its vehicles; those without serials count neither way.
 CREATE VIEW platform_quality AS
-  SELECT p.name AS platform, q.day, count(*) AS vehicles, sum(q.frames) AS frames, sum(q.supplements) AS supplements,
-         sum(q.duplicates) AS duplicates, sum(q.refused) AS refused, sum(q.expected) AS expected,
-         sum(q.expected - q.serials) AS lost, sum(q.expected - q.serials)::float8 / nullif(sum(q.expected), 0) AS loss,
+  SELECT p.name AS platform, p.login, q.day, count(*) AS vehicles, sum(q.frames) AS frames,
+         sum(q.supplements) AS supplements, sum(q.duplicates) AS duplicates, sum(q.refused) AS refused,
+         sum(q.expected) AS expected, sum(q.lost) AS lost, sum(q.lost)::float8 / nullif(sum(q.expected), 0) AS loss,
          sum(q.delay_ms_sum)::float8 / nullif(sum(q.delay_frames), 0) AS delay_ms_mean, max(q.delay_ms_max) AS delay_ms_max
-  FROM (SELECT *, last_serial - first_serial + 1 AS expected FROM platform_day) q
-  JOIN platform p ON p.id = q.platform_id
-  GROUP BY p.id, p.name, q.day;
+  FROM platform_vehicle_quality q JOIN platform p ON p.id = q.platform_id
+  GROUP BY p.id, p.name, p.login, q.day;

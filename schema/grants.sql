@@ -54,14 +54,14 @@ GRANT EXECUTE ON FUNCTION haulgate_make_partitions(date, date) TO haulgate_gatew
 -- The registry as the gateway needs it.  It adds a terminal's key by activation_take() alone.
 GRANT SELECT ON fleet, terminal_identity, terminal_key, certificate, platform, platform_vehicle TO haulgate_gateway;
 GRANT EXECUTE ON FUNCTION activation_take(bigint, text, bytea, text, timestamptz, text) TO haulgate_gateway;
-GRANT SELECT, INSERT, UPDATE ON platform_day TO haulgate_gateway;
+GRANT SELECT, INSERT, UPDATE ON platform_day, platform_serial TO haulgate_gateway;
 GRANT SELECT, INSERT ON replay TO haulgate_gateway;
 GRANT SELECT, UPDATE (state, gateway_id, taken_at, attempts, unit, sent_at, ended_at, answer, answered, message) ON command
       TO haulgate_gateway;
 
 -- Who reads sees no secret, wrapped or hashed as it may be.
-GRANT SELECT ON terminal_identity, certificate, platform_vehicle, platform_day, platform_link_position,
-      platform_link_refused, replay, activation TO haulgate_query, haulgate_operator;
+GRANT SELECT ON terminal_identity, certificate, platform_vehicle, platform_day, platform_serial,
+      platform_link_position, platform_link_refused, replay, activation TO haulgate_query, haulgate_operator;
 GRANT SELECT (id, name, login, sources, require_tls, state, changed_by) ON platform TO haulgate_query, haulgate_operator;
 GRANT SELECT (id, vehicle_id, purpose, algorithm, mode, chip_id, public_key, state, origin, valid_from, valid_to, created_at,
               changed_by, reason) ON terminal_key TO haulgate_query;

@@ -85,6 +85,23 @@ static void blocks_take(struct batch *b, struct item *item)
 	item->parts = arena_alloc(&b->arena, count);
 }
 
+/* Of all blocks: blocks_take() may leave some out. */
+static void serials_take(struct batch *b, struct item *item)
+{
+	const size_t n = b->report.block_count;
+	uint32_t count = 0;
+
+	item->serials = arena_alloc(&b->arena, n * sizeof(*item->serials));
+	for (size_t i = 0; i < n; i++) {
+		const uint16_t serial = b->report.blocks[i].serial;
+
+		if (serial >= SERIAL_MIN && serial <= SERIAL_MAX &&
+		    (count == 0 || serial != item->serials[count - 1]))
+			item->serials[count++] = serial;
+	}
+	item->serial_count = count;
+}
+
 /* What decoding says of a signature is what can be said without a key; the gateway had one. */
 static unsigned signature_quirks(unsigned quirks, unsigned check)
 {
@@ -120,6 +137,7 @@ static void report_take(struct batch *b, struct item *item, const struct frame *
 	item->layout = (uint8_t)b->report.layout;
 	item->protocol = (uint8_t)b->report.protocol;
 	blocks_take(b, item);
+	serials_take(b, item);
 	if (item->count > 0)
 		item->kind = ITEM_REPORT;
 }

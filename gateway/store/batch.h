@@ -79,7 +79,9 @@ struct item {
 	uint32_t count;
 	bool conflict; /* a block of this frame had other content than one stored before */
 	bool supplement;
-	int64_t sent_at; /* the unit's own time */
+	int64_t sent_at;   /* the unit's own time */
+	uint16_t *serials; /* of the unit or its blocks, as they came; no two alike in a row */
+	uint32_t serial_count;
 
 	/* Its samples that somebody else has told before: how many, the first, and who. */
 	uint32_t replayed;

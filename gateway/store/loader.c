@@ -133,7 +133,8 @@ static int write_all(struct loader *l, size_t from, size_t to, bool checkpoint)
 	if (loader_place(l, from, to) < 0 || loader_track(l, from, to) < 0 ||
 	    loader_obd(l, from, to) < 0 || loader_activations(l, from, to) < 0 ||
 	    loader_events(l, from, to) < 0 || loader_replays(l, from, to) < 0 ||
-	    loader_platform_days(l, from, to) < 0 || loader_quarantine(l, from, to) < 0)
+	    loader_platform_days(l, from, to) < 0 || loader_platform_serials(l, from, to) < 0 ||
+	    loader_quarantine(l, from, to) < 0)
 		return -1;
 	loader_terminals(l, from, to);
 	if (checkpoint && loader_checkpoint_prepare(l) < 0)

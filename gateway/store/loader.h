@@ -90,6 +90,7 @@ void loader_terminals(struct loader *l, size_t from, size_t to);
 int loader_activations(struct loader *l, size_t from, size_t to);
 int loader_replays(struct loader *l, size_t from, size_t to);
 int loader_platform_days(struct loader *l, size_t from, size_t to);
+int loader_platform_serials(struct loader *l, size_t from, size_t to);
 
 /* finding.c: the findings of the touched days that have changed, and their evidence. */
 int loader_findings(struct loader *l);

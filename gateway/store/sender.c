@@ -128,26 +128,19 @@ int loader_replays(struct loader *l, size_t from, size_t to)
 struct delivery {
 	int32_t day;
 	bool stored, supplement, duplicate, refused;
-	unsigned serials; /* different ones */
-	uint16_t first, last;
-	int64_t delay_ms; /* -1: says nothing about it */
+	uint16_t first_serial, last_serial; /* smallest, largest; 0: it has none */
+	int64_t delay_ms;		    /* -1: says nothing about it */
 };
 
-/* A serial stands in the unit or in each block; those of a frame ascend. */
-static void serials_count(const struct item *item, struct delivery *d)
+static void serials_span(const struct item *item, struct delivery *d)
 {
-	for (uint32_t i = 0; i < item->count; i++) {
-		const uint16_t serial = item->blocks[i].serial;
+	for (uint32_t i = 0; i < item->serial_count; i++) {
+		const uint16_t serial = item->serials[i];
 
-		if (item->fates[i] != FATE_KEEP || serial == 0)
-			continue;
-		if (d->serials == 0)
-			d->first = serial;
-		d->serials += d->serials == 0 || serial != d->last;
-		if (serial < d->first)
-			d->first = serial;
-		if (serial > d->last)
-			d->last = serial;
+		if (i == 0 || serial < d->first_serial)
+			d->first_serial = serial;
+		if (serial > d->last_serial)
+			d->last_serial = serial;
 	}
 }
 
@@ -157,24 +150,27 @@ static bool anything_new(const struct item *item)
 }
 
 /* The day of the samples; that of reception where there are none or their clock is wrong. */
+static int32_t delivery_day(const struct item *item)
+{
+	return assess_day_of(item_assessed(item) ? item->blocks[0].at
+						 : item->received_ns / 1000000000);
+}
+
 static struct delivery delivery_of(const struct item *item)
 {
-	struct delivery d = { .day = assess_day_of(item->received_ns / 1000000000),
-			      .delay_ms = -1 };
+	struct delivery d = { .day = delivery_day(item), .delay_ms = -1 };
 
 	if (item->kind == ITEM_REFUSED) {
 		d.refused = true;
 		return d;
 	}
-	if (item_assessed(item))
-		d.day = assess_day_of(item->blocks[0].at);
+	serials_span(item, &d);
 	if (!anything_new(item)) {
 		d.duplicate = true;
 		return d;
 	}
 	d.stored = true;
 	d.supplement = item->supplement;
-	serials_count(item, &d);
 	if (!item->supplement && item_assessed(item)) {
 		d.delay_ms = item->received_ns / 1000000 - item->sent_at * 1000;
 		d.delay_ms = d.delay_ms > 0 ? d.delay_ms : 0;
@@ -193,17 +189,35 @@ static void delivery_row(struct rows *rows, const struct item *item, const struc
 	rows_int(rows, d.supplement);
 	rows_int(rows, d.duplicate);
 	rows_int(rows, d.refused);
-	rows_int(rows, d.serials);
-	optional_column(rows, d.serials > 0, d.first);
-	optional_column(rows, d.serials > 0, d.last);
+	optional_column(rows, d.first_serial != 0, d.first_serial);
+	optional_column(rows, d.last_serial != 0, d.last_serial);
 	optional_column(rows, d.delay_ms >= 0, d.delay_ms);
+}
+
+/* All that came, not only what was new to us: others may have told of the same before. */
+static void serial_rows(struct rows *rows, const struct item *item)
+{
+	for (uint32_t i = 0; i < item->serial_count; i++) {
+		rows_int(rows, item->sender.platform);
+		rows_int(rows, item->vehicle->id);
+		rows_day(rows, delivery_day(item));
+		rows_int(rows, item->serials[i]);
+	}
+}
+
+static int rows_run(struct loader *l, enum sql sql)
+{
+	struct params p = { 0 };
+
+	if (l->rows.count == 0)
+		return 0;
+	rows_params(&l->rows, &p);
+	return pg_rows(&l->pg, sql, &p) < 0 ? -1 : 0;
 }
 
 int loader_platform_days(struct loader *l, size_t from, size_t to)
 {
-	struct params p = { 0 };
-
-	rows_start(&l->rows, "diDdddddddi");
+	rows_start(&l->rows, "diDddddddi");
 	for (size_t i = from; i < to; i++) {
 		const struct item *item = &l->batch.items[i];
 		const struct vehicle *v;
@@ -215,8 +229,17 @@ int loader_platform_days(struct loader *l, size_t from, size_t to)
 		if (v != NULL)
 			delivery_row(&l->rows, item, v);
 	}
-	if (l->rows.count == 0)
-		return 0;
-	rows_params(&l->rows, &p);
-	return pg_rows(&l->pg, SQL_PLATFORM_DAY, &p) < 0 ? -1 : 0;
+	return rows_run(l, SQL_PLATFORM_DAY);
+}
+
+int loader_platform_serials(struct loader *l, size_t from, size_t to)
+{
+	rows_start(&l->rows, "diDd");
+	for (size_t i = from; i < to; i++) {
+		const struct item *item = &l->batch.items[i];
+
+		if (item->sender.platform != 0 && item->kind == ITEM_REPORT)
+			serial_rows(&l->rows, item);
+	}
+	return rows_run(l, SQL_PLATFORM_SERIAL);
 }

@@ -40,7 +40,7 @@ struct block {
 	size_t size;
 };
 
-enum { REPORT_BLOCKS_MAX = 512 };
+enum { REPORT_BLOCKS_MAX = 512, SERIAL_MIN = 1, SERIAL_MAX = 65531 };
 
 /* A signature at the end of a unit, and the bytes that it covers. */
 struct unit_signature {

@@ -62,7 +62,7 @@ static uint16_t read_serial(struct walk *w)
 {
 	const uint16_t serial = reader_u16(&w->r);
 
-	if (serial == 0 || serial > FRAME_UNIT_MAX)
+	if (serial < SERIAL_MIN || serial > SERIAL_MAX)
 		w->score.values += PENALTY_VALUE;
 	return serial;
 }

@@ -261,16 +261,22 @@ class Views(Case):
 
     def test_quality(self):
         self.db.sql("INSERT INTO platform (name, login, password) VALUES ('q', 'q', '$y$')", OPERATOR)
-        columns = 'platform_id, vehicle_id, day, frames, supplements, duplicates, refused, serials, first_serial, ' \
+        columns = 'platform_id, vehicle_id, day, frames, supplements, duplicates, refused, first_serial, ' \
                   'last_serial, delay_ms_sum, delay_ms_max, delay_frames'
-        for values in ('1, 90, 5, 1, 2, 90, 1, 100, 9000, 300, 90', '2, 2, 0, 0, 0, 4, 7, 10, 1000, 700, 10',
-                       '3, 50, 0, 0, 0, 0, NULL, NULL, 0, 0, 0'):
+        for values in ('1, 90, 5, 1, 2, 1, 100, 9000, 300, 90', '2, 2, 0, 0, 0, 2000, 2049, 1000, 700, 10',
+                       '3, 50, 0, 0, 0, NULL, NULL, 0, 0, 0'):
             vehicle, rest = values.split(', ', 1)
             self.db.sql(f"INSERT INTO platform_day ({columns}) SELECT id, {vehicle}, '2026-11-20', {rest} FROM platform "
                         "WHERE name = 'q'", GATEWAY)
-        self.assertEqual(self.db.sql("SELECT vehicles, frames, expected, lost, round(loss::numeric, 4), delay_ms_mean, "
+        for vehicle, page, serials in (1, 0, [1, *range(12, 101)]), (2, 0, [2000, 2047]), (2, 1, [0, 1]):
+            self.db.sql(f"INSERT INTO platform_serial SELECT p.id, {vehicle}, '2026-11-20', {page}, "
+                        f"bit_or(set_bit(0::bit(2048), n, 1)) FROM platform p, unnest(ARRAY{serials}) n WHERE name = 'q' "
+                        'GROUP BY p.id', GATEWAY)
+        self.assertEqual(self.db.sql('SELECT vehicle_id, serials, expected, lost FROM platform_vehicle_quality '
+                                     'ORDER BY vehicle_id', OPERATOR), '1|90|100|10\n2|4|50|46\n3|0||')
+        self.assertEqual(self.db.sql("SELECT login, vehicles, frames, expected, lost, round(loss::numeric, 4), delay_ms_mean, "
                                      "delay_ms_max FROM platform_quality WHERE platform = 'q'", OPERATOR),
-                         '3|142|104|10|0.0962|100|700')
+                         'q|3|142|150|56|0.3733|100|700')
 
 
 if __name__ == '__main__':

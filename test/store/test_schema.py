@@ -130,12 +130,12 @@ RIGHTS = {
         'division': 'r', 'haul_route': 'r', 'rule': 'r', 'schema_version': 'r', 'vehicle': 'r',
         'terminal': 'raw', 'track': 'ra', 'obd_state': 'ra', 'terminal_event': 'a', 'evidence': 'a',
         'quarantine': 'a', 'vehicle_day': 'raw', 'finding': 'ra', 'passage': 'rad', 'assess_snapshot': 'rawd',
-        'ingest_position': 'raw', 'platform_day': 'raw', 'replay': 'ra', 'command': 'r', **{t: 'r' for t in (
+        'ingest_position': 'raw', 'platform_day': 'raw', 'platform_serial': 'raw', 'replay': 'ra', 'command': 'r', **{t: 'r' for t in (
             'fleet', 'terminal_identity', 'terminal_key', 'certificate', 'platform', 'platform_vehicle')}},
     QUERY: {t: 'r' for t in (
         'division', 'haul_route', 'fleet', 'vehicle', 'terminal', 'track', 'obd_state', 'terminal_event', 'rule',
         'vehicle_day', 'finding', 'evidence', 'passage', 'terminal_identity', 'certificate', 'platform_vehicle',
-        'platform_day', 'platform_link_position', 'platform_link_refused', 'replay', 'activation')},
+        'platform_day', 'platform_serial', 'platform_link_position', 'platform_link_refused', 'replay', 'activation')},
     LINK: {'platform_link_position': 'raw', 'platform_link_refused': 'ra', **{t: 'r' for t in (
         'division', 'haul_route', 'fleet', 'vehicle', 'passage', 'vehicle_day', 'platform_link', 'ingest_position',
         'schema_version')}},
@@ -143,7 +143,8 @@ RIGHTS = {
         **{t: 'raw' for t in ('fleet', 'vehicle', 'terminal_identity', 'terminal_key', 'certificate', 'platform_link')},
         'platform': 'aw', 'platform_vehicle': 'rad', **{t: 'r' for t in (
             'division', 'haul_route', 'terminal', 'audit_log', 'registry_history', 'schema_version',
-            'ingest_position', 'platform_day', 'platform_link_position', 'platform_link_refused', 'replay', 'activation')}},
+            'ingest_position', 'platform_day', 'platform_serial', 'platform_link_position', 'platform_link_refused', 'replay',
+            'activation')}},
     EXPORT: {'export_run': 'raw', **{t: 'r' for t in (
         'division', 'haul_route', 'fleet', 'vehicle', 'rule', 'vehicle_day', 'finding', 'passage')}},
 }
@@ -198,7 +199,7 @@ class Roles(unittest.TestCase):
         self.refused(QUERY, 'SELECT password_file FROM platform_link')
         self.allowed(QUERY, 'SELECT id, login, sources, state FROM platform')
         self.allowed(QUERY, 'SELECT id, vehicle_id, public_key, state FROM terminal_key')
-        for view in ('registry.vehicles', 'registry.keys', 'platform_quality'):
+        for view in ('registry.vehicles', 'registry.keys', 'platform_vehicle_quality', 'platform_quality'):
             for role in (QUERY, EXPORT, OPERATOR):
                 columns = self.db.sql(f'SELECT * FROM {view} LIMIT 0', role)
                 self.assertNotIn('secret', columns.replace('has_secret', ''))

@@ -154,9 +154,9 @@ static void test_a_repeated_transaction_counts_once(void **state)
 	assert_rows(&f, "SELECT reason FROM quarantine", "database\n");
 	assert_rows(&f, "SELECT samples FROM replay", "10\n10\n");
 	assert_rows(&f,
-		    "SELECT vin, frames, duplicates, refused FROM platform_day JOIN vehicle v ON "
-		    "v.id = vehicle_id ORDER BY 1",
-		    "LTEST000000000002|0|2|0\nLTEST000000000999|0|0|1\n");
+		    "SELECT vin, frames, duplicates, refused, serials, lost FROM "
+		    "platform_vehicle_quality JOIN vehicle v ON v.id = vehicle_id ORDER BY 1",
+		    "LTEST000000000002|0|2|0|20|50\nLTEST000000000999|0|0|1|0|\n");
 	assert_int_equal(metrics_read(f.metrics, METRIC_replays_total), 20);
 	fixture_close(&f);
 }
@@ -202,8 +202,8 @@ static void test_replay_within_a_supplement(void **state)
 
 #define PLATFORM_DAYS                                                                              \
 	"SELECT platform_id, vin, day, frames, supplements, duplicates, refused, serials, "        \
-	"first_serial, last_serial, delay_ms_sum, delay_ms_max, delay_frames FROM platform_day "   \
-	"JOIN vehicle v ON v.id = vehicle_id ORDER BY 1, 2, 3"
+	"first_serial, last_serial, delay_ms_sum, delay_ms_max, delay_frames FROM "                \
+	"platform_vehicle_quality JOIN vehicle v ON v.id = vehicle_id ORDER BY 1, 2, 3"
 
 /* The truck signs; every second packet is among those that are checked. */
 static void feed_packet(struct fixture *f, uint8_t command, unsigned t, uint16_t serial,
@@ -267,6 +267,74 @@ static void test_platform_days(void **state)
 	f.config.store_batch_frames = 1;
 	fixture_store_all(&f);
 	assert_rows(&f, PLATFORM_DAYS, expected);
+	fixture_close(&f);
+}
+
+/* platform 0: by the truck itself. */
+static void feed_serial(struct fixture *f, uint64_t platform, unsigned truck, int64_t at,
+			unsigned count, uint16_t serial)
+{
+	const struct bytes frame = truck_packet(truck, COMMAND_REALTIME, at, count, serial, NULL);
+	Haulgate__FrameRecord r = record_of(&frame, NOON_AT + 3600);
+
+	if (platform != 0)
+		record_by_platform(&r, platform);
+	record_feed(f, &r);
+}
+
+static void feed_serials(struct fixture *f)
+{
+	static const uint16_t ends[] = { 2047, 2048, SERIAL_MAX, 0xFFFE, 0xFFFF };
+	const int64_t year_2000 = 946684800;
+
+	/* The truck is quicker with each second packet; two of them platform 9 never brings. */
+	for (uint16_t serial = 1; serial <= 10; serial++) {
+		const int64_t at = NOON_AT + 60 * serial;
+		const bool brought = serial != 4 && serial != 5;
+
+		if (brought && serial % 2 != 0)
+			feed_serial(f, 9, 2, at, AT_S, serial);
+		feed_serial(f, 0, 2, at, AT_S, serial);
+		if (brought && serial % 2 == 0)
+			feed_serial(f, 9, 2, at, AT_S, serial);
+		feed_serial(f, 10, 2, at, AT_S, serial);
+	}
+	/* One cut in two, one of a clock that is wrong, again and again, and one behind a gap. */
+	feed_serial(f, 9, 2, NOON_AT + 60 * 11, AT_S, 11);
+	feed_serial(f, 9, 2, NOON_AT + 60 * 11 + AT_S, AT_S, 11);
+	for (unsigned i = 0; i < 3; i++)
+		feed_serial(f, 9, 2, year_2000, AT_S, 12);
+	feed_serial(f, 9, 2, NOON_AT + 60 * 20, AT_S, 20);
+	/* The ends of a page, the last of all, and what is none. */
+	for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		feed_serial(f, 9, 5, NOON_AT + 60 * i, AT_S, ends[i]);
+}
+
+/* Method: what two platforms and the truck itself deliver of the same packets; then the spool again
+ * into another database, record by record. */
+static void test_serials_of_all_that_came(void **state)
+{
+	static const char sql[] = "SELECT platform_id, vin, serials, first_serial, last_serial, "
+				  "expected, lost FROM platform_vehicle_quality JOIN vehicle v ON "
+				  "v.id = vehicle_id ORDER BY 1, 2",
+			  expected[] = "9|LTEST000000000002|11|1|20|20|9\n"
+				       "9|LTEST000000000005|3|2047|65531|63485|63482\n"
+				       "10|LTEST000000000002|10|1|10|10|0\n";
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	feed_serials(&f);
+	fixture_store_all(&f);
+	assert_rows(&f, sql, expected);
+	assert_rows(&f,
+		    "SELECT page FROM platform_serial JOIN vehicle v ON v.id = vehicle_id "
+		    "WHERE vin = 'LTEST000000000005' ORDER BY 1",
+		    "0\n1\n31\n");
+	fixture_new_database(&f);
+	f.config.store_batch_frames = 1;
+	fixture_store_all(&f);
+	assert_rows(&f, sql, expected);
 	fixture_close(&f);
 }
 
@@ -361,6 +429,7 @@ int main(void)
 		cmocka_unit_test(test_a_repeated_transaction_counts_once),
 		cmocka_unit_test(test_replay_within_a_supplement),
 		cmocka_unit_test(test_platform_days),
+		cmocka_unit_test(test_serials_of_all_that_came),
 		cmocka_unit_test(test_activation_makes_keys),
 	};
 

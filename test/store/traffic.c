@@ -208,6 +208,8 @@ char *traffic_senders(struct fixture *f)
 		"SELECT 'platform', vin, day::text, (to_jsonb(p) - 'vehicle_id')::text, NULL, "
 		"NULL, "
 		"NULL FROM platform_day p JOIN vehicle v ON v.id = vehicle_id UNION ALL "
+		"SELECT 'serials', vin, day::text, platform_id::text, page::text, seen::text, NULL "
+		"FROM platform_serial JOIN vehicle v ON v.id = vehicle_id UNION ALL "
 		"SELECT 'key', vin, state, NULL, chip_id, encode(public_key, 'hex'), NULL FROM "
 		"registry.keys JOIN terminal_key USING (id, state, chip_id) UNION ALL "
 		"SELECT 'event', vin, e.at::text, kind, detail::text, NULL, position::text FROM "

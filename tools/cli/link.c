@@ -372,23 +372,17 @@ static int link_refused(const struct arguments *a, void *context)
 		" ORDER BY r.at DESC, r.position DESC LIMIT 1000");
 }
 
-/* The other direction: what platforms that report to us delivered.  Lost: serials that are missing
- * between the first and the last of a vehicle's day. */
+/* The other direction: what platforms that report to us delivered. */
 static int link_days(const struct arguments *a, void *context)
 {
 	return show(
 		a, context,
-		"SELECT d.day, p.login AS platform, count(*) AS vehicles, sum(d.frames) AS frames,"
-		" sum(d.supplements) AS supplements, sum(d.duplicates) AS duplicates,"
-		" sum(d.refused) AS refused, sum(x.lost) AS lost,"
-		" round(100.0 * sum(x.lost) / nullif(sum(x.expected), 0), 3) AS lost_pct,"
-		" round(sum(d.delay_ms_sum) / 1000.0 / nullif(sum(d.delay_frames), 0), 1)"
-		" AS delay_s, round(max(d.delay_ms_max) / 1000.0, 1) AS longest_s"
-		" FROM platform_day d JOIN platform p ON p.id = d.platform_id,"
-		" LATERAL (SELECT d.last_serial - d.first_serial + 1 AS expected,"
-		" greatest(d.last_serial - d.first_serial + 1 - d.serials, 0) AS lost) x"
-		" WHERE ($1::text IS NULL OR p.login = $1) AND d.day > current_date - 31"
-		" GROUP BY d.day, p.login ORDER BY d.day DESC, p.login");
+		"SELECT day, login AS platform, vehicles, frames, supplements, duplicates, refused,"
+		" lost, round(100.0 * lost / nullif(expected, 0), 3) AS lost_pct,"
+		" round((delay_ms_mean / 1000)::numeric, 1) AS delay_s,"
+		" round(delay_ms_max / 1000.0, 1) AS longest_s FROM platform_quality"
+		" WHERE ($1::text IS NULL OR login = $1) AND day > current_date - 31"
+		" ORDER BY day DESC, login");
 }
 
 /* ---- the program ---- */
