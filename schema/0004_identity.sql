@@ -260,16 +260,30 @@ CREATE TABLE activation (
   chip_id     text,
   algorithm   text NOT NULL,
   public_key  bytea NOT NULL,
-  result      text NOT NULL CHECK (result IN ('active', 'pending', 'known', 'chip_taken')),
+  result      text NOT NULL CHECK (result IN ('active', 'pending', 'known', 'chip_taken', 'off')),
   PRIMARY KEY (vehicle_id, at, digest)
 );
+
+-- One row.  How far activations may go, whatever a gateway asks for, since its login may be in wrong hands: approval
+-- makes no key active, off makes none at all.  activation_age: how old a spool's backlog may be; no key is good from
+-- before that.
+CREATE TABLE registry_policy (
+  id              integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+  activation      text NOT NULL DEFAULT 'automatic' CHECK (activation IN ('automatic', 'approval', 'off')),
+  activation_age  interval NOT NULL DEFAULT '30 days' CHECK (activation_age >= '0')
+);
+INSERT INTO registry_policy DEFAULT VALUES;
 
 -- The rules of an activation, where two gateways cannot disagree; identity_activation() in gateway/identity/identity.h
 -- says the same from memory.  One that stands in table activation already has its result again and changes nothing.
 --   known       the key is active for this vehicle, with this chip
 --   chip_taken  chip or key are active for another vehicle: no row
---   active      the first key of the vehicle, neither key nor chip were ever revoked, and wanted_state is active
+--   off         registry_policy takes none: no row
+--   active      the first key of the vehicle, neither key nor chip were ever revoked, wanted_state is active, and
+--               registry_policy takes it without a person
 --   pending     a person has to decide: another key is or was there, or wanted_state is pending
+-- The key is good from the time that the gateway says, but not from before its newest activation that was accepted,
+-- not from longer ago than a backlog may be, and not from more than ten minutes ahead.
 -- Runs as the owner: the gateway has no right of its own to add a key, so this is the only way it has, and it
 -- cannot replace, revoke or approve one.
 CREATE FUNCTION activation_take(vehicle_id bigint, chip_id text, public_key bytea, algorithm text, at timestamptz,
@@ -289,6 +303,8 @@ DECLARE
   answer   text;
   waiting  bigint;
   had      terminal_key;
+  policy   registry_policy;
+  since    timestamptz;
 BEGIN
   IF wanted IS NULL OR wanted NOT IN ('active', 'pending') THEN
     RAISE EXCEPTION 'activation_take: wanted_state % is neither active nor pending', wanted
@@ -300,6 +316,11 @@ BEGIN
   IF answer IS NOT NULL THEN
     RETURN answer;
   END IF;
+  SELECT * INTO STRICT policy FROM registry_policy;
+  since := least(now() + interval '10 minutes',
+                 greatest(moment, now() - policy.activation_age,
+                          (SELECT max(a.at) FROM activation a
+                           WHERE a.vehicle_id = vehicle AND a.result IN ('active', 'pending', 'known'))));
 
   SELECT * INTO had FROM terminal_key k
     WHERE k.vehicle_id = vehicle AND k.purpose = 'sign' AND k.public_key = key AND k.state <> 'revoked';
@@ -308,7 +329,9 @@ BEGIN
     answer := 'chip_taken';
   ELSIF had.state = 'active' AND (had.chip_id IS NULL OR had.chip_id IS NOT DISTINCT FROM chip) THEN
     answer := 'known';
-  ELSIF wanted = 'active'
+  ELSIF policy.activation = 'off' THEN
+    answer := 'off';
+  ELSIF wanted = 'active' AND policy.activation = 'automatic'
     AND NOT EXISTS (SELECT FROM terminal_key k WHERE k.vehicle_id = vehicle AND k.purpose = 'sign'
                                                  AND k.state <> 'pending')
     AND NOT EXISTS (SELECT FROM terminal_key k WHERE k.purpose = 'sign' AND k.state = 'revoked'
@@ -320,10 +343,10 @@ BEGIN
 
   INSERT INTO activation VALUES (vehicle, moment, asked, chip, method, key, answer);
   IF answer = 'active' AND had.id IS NOT NULL THEN
-    UPDATE terminal_key k SET state = 'active', chip_id = chip, valid_from = moment WHERE k.id = had.id;
+    UPDATE terminal_key k SET state = 'active', chip_id = chip, valid_from = since WHERE k.id = had.id;
   ELSIF answer = 'active' OR (answer = 'pending' AND had.id IS NULL) THEN
     INSERT INTO terminal_key (vehicle_id, purpose, algorithm, chip_id, public_key, state, origin, valid_from, changed_by)
-      VALUES (vehicle, 'sign', method, chip, key, answer, 'activation', moment, 'activation');
+      VALUES (vehicle, 'sign', method, chip, key, answer, 'activation', since, 'activation');
   END IF;
   RETURN answer;
 END $$;
@@ -396,7 +419,7 @@ BEGIN
   FOR t IN SELECT * FROM (VALUES
       ('vehicle', 'id', 'c.id'), ('fleet', 'id', NULL), ('terminal_identity', 'id', 'c.vehicle_id'),
       ('terminal_key', 'id', 'c.vehicle_id'), ('certificate', 'id', 'c.vehicle_id'), ('platform', 'id', NULL),
-      ('platform_vehicle', 'vehicle_id', 'c.vehicle_id'), ('platform_link', 'id', NULL)) v (name, id, vehicle)
+      ('platform_vehicle', 'vehicle_id', 'c.vehicle_id'), ('platform_link', 'id', NULL), ('registry_policy', 'id', NULL)) v (name, id, vehicle)
   LOOP
     EXECUTE format('CREATE TRIGGER remember_update AFTER UPDATE ON %I REFERENCING OLD TABLE AS was NEW TABLE AS now_is '
                    'FOR EACH STATEMENT EXECUTE FUNCTION registry_remember(%L)', t.name, t.id);

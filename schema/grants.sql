@@ -80,6 +80,7 @@ GRANT SELECT ON division, haul_route, fleet, vehicle, terminal, terminal_key, pl
 GRANT INSERT, UPDATE ON fleet, vehicle, terminal_identity, terminal_key, certificate, platform, platform_link
       TO haulgate_operator;
 GRANT INSERT, DELETE ON platform_vehicle TO haulgate_operator;
+GRANT SELECT, UPDATE (activation) ON registry_policy TO haulgate_operator;
 GRANT INSERT (actor, action, subject, detail) ON audit_log TO haulgate_operator;
 -- tools/link: a new link begins where the gateways are now.
 GRANT SELECT ON ingest_position TO haulgate_operator;

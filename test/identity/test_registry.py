@@ -125,6 +125,37 @@ class Activation(Case):
             process.stdout.close()
             self.assertEqual(process.wait(60), 0)
 
+    def good_from(self, vehicle, condition):
+        """Whether the vehicle's only key is good from such a time."""
+        return self.db.sql(f'SELECT valid_from {condition} FROM terminal_key WHERE vehicle_id = {vehicle}') == 't'
+
+    def test_no_gateway_says_that_a_key_was_good_long_ago(self):
+        v, w, x = (self.vehicle(f'TIME{i}') for i in range(3))
+        self.assertEqual(self.take(v, 'chip20', 'a', at='1990-01-01'), 'active')
+        self.assertTrue(self.good_from(v, "BETWEEN now() - interval '30 days 1 hour' AND now() - interval '29 days'"))
+        self.assertEqual(self.take(v, 'chip20', 'a', at='1990-01-01'), 'active', 'the same again')
+        self.assertEqual(self.take(w, 'chip21', 'b', at='2999-01-01'), 'active')
+        self.assertTrue(self.good_from(w, "BETWEEN now() + interval '9 minutes' AND now() + interval '10 minutes'"))
+        # Not from before what the vehicle asked last.
+        day, earlier = (self.db.sql(f"SELECT now() - interval '{d} days'") for d in (1, 9))
+        self.assertEqual(self.take(x, 'chip22', 'c', 'pending', at=day), 'pending')
+        self.assertEqual(self.take(x, 'chip22', 'c', at=earlier), 'active')
+        self.assertTrue(self.good_from(x, f"= '{day}'"))
+
+    def test_the_policy_binds_whoever_has_a_gateways_login(self):
+        self.addCleanup(self.db.sql, "UPDATE registry_policy SET activation = 'automatic'")
+        v, w = self.vehicle('POL1'), self.vehicle('POL2')
+        self.db.sql("UPDATE registry_policy SET activation = 'approval'", OPERATOR)
+        self.assertEqual(self.take(v, 'chip30', 'a'), 'pending')
+        self.db.sql("UPDATE registry_policy SET activation = 'off'", OPERATOR)
+        self.assertEqual(self.take(w, 'chip31', 'b'), 'off')
+        self.assertEqual(self.take(w, 'chip31', 'b', 'pending'), 'off')
+        self.assertEqual((self.keys(v), self.keys(w)), ('a pending', ''))
+        self.db.sql("UPDATE terminal_key SET state = 'active', changed_by = 'li'", OPERATOR)
+        self.assertEqual(self.take(v, 'chip30', 'a', at='2026-11-20 09:00:00+08'), 'known')
+        self.assertEqual(self.db.sql("SELECT string_agg(old ->> 'activation', ' ' ORDER BY id) FROM registry_history "
+                                     "WHERE kind = 'registry_policy'"), 'automatic approval')
+
     def test_nonsense_is_refused(self):
         v = self.vehicle('ACT11')
         done = self.db.run(f"SELECT activation_take({v}, 'c', '\\x00', 'sm2', now(), 'active')", GATEWAY)

@@ -143,8 +143,8 @@ RIGHTS = {
         **{t: 'raw' for t in ('fleet', 'vehicle', 'terminal_identity', 'terminal_key', 'certificate', 'platform_link')},
         'platform': 'aw', 'platform_vehicle': 'rad', **{t: 'r' for t in (
             'division', 'haul_route', 'terminal', 'audit_log', 'registry_history', 'schema_version',
-            'ingest_position', 'platform_day', 'platform_serial', 'platform_link_position', 'platform_link_refused', 'replay',
-            'activation')}},
+             'ingest_position', 'platform_day', 'platform_serial', 'platform_link_position', 'platform_link_refused', 'replay',
+             'activation', 'registry_policy')}},
     EXPORT: {'export_run': 'raw', **{t: 'r' for t in (
         'division', 'haul_route', 'fleet', 'vehicle', 'rule', 'vehicle_day', 'finding', 'passage')}},
 }
@@ -209,6 +209,7 @@ class Roles(unittest.TestCase):
         self.refused(OPERATOR, "INSERT INTO audit_log (actor, role, action) VALUES ('a', 'somebody', 'b')")
         self.refused(OPERATOR, "INSERT INTO registry_history (kind, action, old) VALUES ('a', 'UPDATE', '{}')")
         self.refused(OPERATOR, 'DELETE FROM terminal_key')
+        self.refused(OPERATOR, "UPDATE registry_policy SET activation_age = '1 year'")
         self.refused(OPERATOR, "UPDATE command SET answer = 'x'")
         self.refused(OPERATOR, "INSERT INTO command (vehicle_id, kind, parameters, ordered_by, reason, expires_at) "
                                "VALUES (1, 'query', '[]', 'a', 'b', now())")
@@ -228,6 +229,7 @@ class Roles(unittest.TestCase):
         self.allowed(GATEWAY, "SELECT haulgate_make_partitions('2026-11-21', '2026-11-22')")
         self.allowed(GATEWAY, 'CREATE TEMPORARY TABLE stage (LIKE track)')
         self.refused(GATEWAY, "UPDATE terminal_key SET state = 'active'")
+        self.refused(GATEWAY, "UPDATE registry_policy SET activation = 'automatic'")
         self.refused(GATEWAY, "INSERT INTO terminal_key (vehicle_id, purpose, algorithm, public_key) "
                               "VALUES (1, 'sign', 'sm2', '')")
         self.refused(GATEWAY, "INSERT INTO command (vehicle_id, kind, parameters, ordered_by, reason, expires_at) "

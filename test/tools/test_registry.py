@@ -415,6 +415,16 @@ class Registry(Case):
             "signature": "required", "signature_share": "0.25", "transport": "certificate", "encryption": "required", "reason": "pilot"}))
         self.assertEqual(self.psql("SELECT old ->> 'signature' FROM registry_history ORDER BY id DESC LIMIT 1"), "inherit")
 
+    def test_the_policy_of_activations(self):
+        self.assertIn("automatic   30 days", self.registry("policy"))
+        self.registry("policy", "--activation", "approval", code=2)
+        self.registry("policy", "--activation", "maybe", "--reason", "x", code=2)
+        self.assertEqual(self.registry("policy", "--activation", "approval", "--reason", "strangers know VINs"),
+                         "activation: automatic -> approval\n")
+        self.assertEqual(self.psql("SELECT activation FROM registry_policy"), "approval")
+        self.assertEqual(self.audit(), [("tester", "registry.policy", None,
+                                         {"from": "automatic", "to": "approval", "reason": "strangers know VINs"})])
+
     def test_check_digit_is_a_warning(self):
         out = self.load("vin\n1M8GDM9AXKP042788\n1M8GDM9A1KP042788\n11111111111111111\n", "--dry-run")
         self.assertEqual(re.findall(r"warning: line (\d+)", out), ["3"])

@@ -25,6 +25,7 @@ static const struct argument_option options[] = {
 	{ "signature-share", "SHARE", "0 to 1: how many of the signed frames are verified" },
 	{ "transport", "POLICY", "any, tls or certificate" },
 	{ "encryption", "POLICY", "optional or required" },
+	{ "activation", "POLICY", "automatic, approval or off" },
 	{ "reason", "TEXT", "why; it stands in audit_log" },
 	{ 0 },
 };
@@ -39,6 +40,8 @@ static const struct argument_command commands[] = {
 	{ "fleet list", "", "", 0, 0, registry_fleet_list, "fleets and their policies" },
 	{ "fleet set", "NAME", "create grade signature signature-share transport encryption reason",
 	  1, 1, registry_fleet_set, "the policies of a fleet; what is not named stays" },
+	{ "policy", "", "activation reason", 0, 0, registry_policy,
+	  "how far terminals may bring keys of their own, whatever a gateway is configured to" },
 	{ "block", "VIN", "reason", 1, 1, registry_block,
 	  "its frames are refused and its sessions end" },
 	{ "unblock", "VIN", "reason", 1, 1, registry_unblock, "it may report again" },

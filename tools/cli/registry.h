@@ -24,6 +24,7 @@ int registry_history(const struct arguments *a, void *context); /* registry_vehi
 int registry_block(const struct arguments *a, void *context);
 int registry_unblock(const struct arguments *a, void *context);
 int registry_retire(const struct arguments *a, void *context);
+int registry_policy(const struct arguments *a, void *context);	   /* registry_policy.c */
 int registry_fleet_list(const struct arguments *a, void *context); /* registry_fleet.c */
 int registry_fleet_set(const struct arguments *a, void *context);
 int registry_columns_print(const struct arguments *a, void *context); /* registry.c */
