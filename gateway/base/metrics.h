@@ -63,7 +63,7 @@
 	X(signatures_no_key_total, counter, "signatures without a known key")                      \
 	X(units_opened_total, counter, "encrypted units opened")                                   \
 	X(open_failed_size_total, counter, "units not opened: no ciphertext has this size")        \
-	X(open_failed_padding_total, counter, "units not opened: padding or digest is wrong")      \
+	X(open_failed_padding_total, counter, "units not opened: digest is wrong (SM2, OAEP)")     \
 	X(open_failed_content_total, counter, "units opened to something that is no unit")         \
 	X(crypto_jobs_waiting, gauge, "frames that wait for a worker")                             \
 	X(crypto_busy_ns_total, counter, "nanoseconds that workers spent on frames")               \

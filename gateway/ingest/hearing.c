@@ -229,6 +229,7 @@ enum verdict hearing_open(struct hearing *h)
 		j->seen.encryption = PLAIN;
 		j->opened = true;
 		j->cipher_key = r->cipher_key;
+		j->quirks |= r->padding_wrong ? QUIRK_PADDING_WRONG : 0;
 	}
 	return VERDICT_ACCEPTED;
 }

@@ -84,7 +84,7 @@ enum verdict rule_report(struct hearing *h)
 	verdict = report_decode(&h->j->seen, known, h->now, h->scratch);
 	if (verdict != VERDICT_ACCEPTED)
 		return verdict;
-	h->j->quirks = h->scratch->quirks;
+	h->j->quirks |= h->scratch->quirks;
 	h->j->layout = h->scratch->layout;
 	h->j->protocol = h->scratch->protocol;
 	if ((verdict = demand_encryption(h)) != VERDICT_ACCEPTED ||

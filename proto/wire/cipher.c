@@ -90,6 +90,10 @@ struct cipher_key *cipher_key_pair(EVP_PKEY *key, enum cipher_mode mode)
 		return NULL;
 	}
 	k->pair = key;
+	if (k->mode == CIPHER_MODE_RSA_PKCS1 && !cipher_rsa_secret(k)) {
+		cipher_key_free(k);
+		return NULL;
+	}
 	return k;
 }
 
@@ -107,26 +111,50 @@ enum algorithm cipher_key_algorithm(const struct cipher_key *k)
 	return k->algorithm;
 }
 
+static bool is_padded(enum cipher_mode mode)
+{
+	return mode == CIPHER_MODE_ECB || mode == CIPHER_MODE_CBC_PREFIX ||
+	       mode == CIPHER_MODE_CBC_ZERO || mode == CIPHER_MODE_CBC_FIXED ||
+	       mode == CIPHER_MODE_CBC_KEY;
+}
+
+size_t cipher_padded_size(const struct cipher_key *k, size_t size)
+{
+	const size_t head = has_prefix(k->mode) ? CIPHER_BLOCK : 0;
+
+	return is_padded(k->mode) && size > head ? size - head : 0;
+}
+
+/* Bytes of right PKCS#7 padding at the end, else 0; always the same work.  size: whole blocks. */
+static size_t padding_size(const uint8_t *text, size_t size)
+{
+	const unsigned n = text[size - 1];
+	unsigned wrong = (unsigned)(n == 0) | (unsigned)(n > CIPHER_BLOCK);
+
+	for (unsigned i = 0; i < CIPHER_BLOCK; i++)
+		wrong |= (unsigned)(i < n) & (unsigned)(text[size - 1 - i] != n);
+	return n & (wrong - 1);
+}
+
 static enum cipher_result symmetric_open(const struct cipher_key *k, const uint8_t *in, size_t size,
 					 uint8_t *out, size_t *ret_size)
 {
-	const bool ctr = k->mode == CIPHER_MODE_CTR_PREFIX;
+	const bool padded = is_padded(k->mode);
 	const uint8_t *iv = has_prefix(k->mode) ? in : k->iv;
 	const size_t head = has_prefix(k->mode) ? CIPHER_BLOCK : 0;
 	enum cipher_result result = CIPHER_FAULT;
 	EVP_CIPHER_CTX *ctx;
 	int n, rest;
 
-	if (size <= head || (!ctr && size % CIPHER_BLOCK != 0))
+	if (size <= head || (padded && size % CIPHER_BLOCK != 0))
 		return CIPHER_BAD_SIZE;
 	ctx = EVP_CIPHER_CTX_new();
 	if (ctx == NULL || EVP_DecryptInit_ex2(ctx, k->cipher, k->key, iv, NULL) != 1 ||
-	    EVP_DecryptUpdate(ctx, out, &n, in + head, (int)(size - head)) != 1)
+	    EVP_CIPHER_CTX_set_padding(ctx, 0) != 1 ||
+	    EVP_DecryptUpdate(ctx, out, &n, in + head, (int)(size - head)) != 1 ||
+	    EVP_DecryptFinal_ex(ctx, out + n, &rest) != 1)
 		goto out;
-	result = CIPHER_BAD_PADDING;
-	if (EVP_DecryptFinal_ex(ctx, out + n, &rest) != 1)
-		goto out;
-	*ret_size = (size_t)n + (size_t)rest;
+	*ret_size = size - head - (padded ? padding_size(out, size - head) : 0);
 	result = CIPHER_OPENED;
 out:
 	EVP_CIPHER_CTX_free(ctx);

@@ -3,6 +3,12 @@
  *
  * A key is made once and may be used by many threads at a time; OpenSSL allocates inside a call.
  * One message for the peer whatever went wrong: the results below are for counters only.
+ *
+ * No result tells whether a padding was right, where that would prove nothing.  Whoever learns it
+ * of ciphertexts that he made from recorded ones reads those (Bleichenbacher, Vaudenay).  So:
+ *   PKCS#1 v1.5: a block whose padding is wrong opens to a text that nobody can foresee, always the
+ *     same one for the same block (implicit rejection, as in OpenSSL 3.2).
+ *   PKCS#7: a wrong padding is taken for text.  See cipher_padded_size().
  */
 #ifndef PROTO_WIRE_CIPHER_H
 #define PROTO_WIRE_CIPHER_H
@@ -30,7 +36,7 @@ enum algorithm cipher_key_algorithm(const struct cipher_key *k);
 enum cipher_result {
 	CIPHER_OPENED,
 	CIPHER_BAD_SIZE,    /* no ciphertext of this key and mode has this size */
-	CIPHER_BAD_PADDING, /* padding, digest or curve point are wrong */
+	CIPHER_BAD_PADDING, /* SM2, OAEP: digest or curve point are wrong; RSA: above the modulus */
 	CIPHER_NO_ROOM,	    /* seal only */
 	CIPHER_FAULT,	    /* out of memory */
 };
@@ -48,6 +54,13 @@ enum { CIPHER_RSA_BLOCKS_MAX = 64 };
  */
 enum cipher_result cipher_open(const struct cipher_key *k, const uint8_t *in, size_t size,
 			       uint8_t *out, size_t *ret_size);
+/*
+ * What size bytes that opened have left in out: the text and its PKCS#7 padding, right or not.  Who
+ * judges the text must come to the same judgement wherever in the last CIPHER_BLOCK bytes it ends.
+ * 0: the mode has no such padding.
+ */
+enum { CIPHER_BLOCK = 16 };
+size_t cipher_padded_size(const struct cipher_key *k, size_t size);
 enum cipher_result cipher_seal(const struct cipher_key *k, const uint8_t *in, size_t size,
 			       uint8_t *out, size_t max, size_t *ret_size);
 

@@ -66,6 +66,24 @@ static void keep_nearest(struct guard_result *ret, enum cipher_result result)
 }
 
 /*
+ * Reads what was opened.  Whether it can be read must not depend on its padding, or the answer
+ * tells whether a padding was right (cipher.h): so every end that a padding could give is tried,
+ * the one that it does give first.  padded: as from cipher_padded_size().
+ */
+static bool read_opened(struct frame *g, size_t padded, enum layout known, int64_t now,
+			struct report *scratch, struct activation *a)
+{
+	if (decode(g, known, now, scratch, a) == VERDICT_ACCEPTED)
+		return true;
+	for (size_t cut = 0; cut <= CIPHER_BLOCK && cut < padded; cut++) {
+		g->unit_size = padded - cut;
+		if (decode(g, known, now, scratch, a) == VERDICT_ACCEPTED)
+			return true;
+	}
+	return false;
+}
+
+/*
  * Tries the keys in order; the first that gives a unit that can be read wins, and *g is its frame.
  * The length of a unit may decide what its command means, so the meaning is asked for anew.
  */
@@ -76,6 +94,7 @@ static bool open_unit(const struct frame *f, const struct guard_keys *keys, enum
 	ret->cipher = CIPHER_BAD_SIZE;
 	for (size_t i = 0; i < keys->cipher_count; i++) {
 		const struct guard_cipher *c = &keys->ciphers[i];
+		const size_t padded = cipher_padded_size(c->key, f->unit_size);
 		size_t size = 0;
 		const enum cipher_result result =
 			cipher_open(c->key, f->unit, f->unit_size, unit, &size);
@@ -89,11 +108,12 @@ static bool open_unit(const struct frame *f, const struct guard_keys *keys, enum
 		g->encryption = PLAIN;
 		if (!ret->content_bad)
 			ret->cipher_key = c->id;
-		if (decode(g, known, now, scratch, a) == VERDICT_ACCEPTED) {
+		if (read_opened(g, padded, known, now, scratch, a)) {
 			ret->opened = true;
 			ret->content_bad = false;
 			ret->cipher_key = c->id;
-			ret->unit_size = size;
+			ret->unit_size = g->unit_size;
+			ret->padding_wrong = size == padded || g->unit_size != size;
 			return true;
 		}
 		ret->content_bad = true;

@@ -43,6 +43,7 @@ struct guard_result {
 	bool content_bad;    /* a key fitted, and what it gave does not decode */
 	uint64_t cipher_key; /* what opened it, also if the content is bad */
 	size_t unit_size;    /* of the opened unit, in the caller's buffer */
+	bool padding_wrong;  /* opened; no reason to refuse it, or the answer would tell */
 	enum signature_check signature;
 	uint64_t signature_key;
 	enum signature_user signature_user;

@@ -63,7 +63,9 @@ const char *verdict_doc(unsigned verdict);
 	X(8, LATE, "late", "older than data already held for the vehicle")                         \
 	X(9, SIGNATURE_SKIPPED, "signature_skipped", "not in the share that the policy checks")    \
 	X(10, ICCID_DIFFERS, "iccid_differs", "login names another SIM than the registry")         \
-	X(11, ACTIVATION_PENDING, "activation_pending", "activation waits for a person's approval")
+	X(11, ACTIVATION_PENDING, "activation_pending",                                            \
+	  "activation waits for a person's approval")                                              \
+	X(12, PADDING_WRONG, "padding_wrong", "opened; the padding is not that of its mode")
 
 #define QUIRK_ENUM_(bit, name, text, doc) QUIRK_##name = 1u << (bit),
 enum quirk { QUIRKS(QUIRK_ENUM_) };

@@ -8,6 +8,7 @@ from registry import BAD, DEFAULT_USER, OK, RegistryTest, Terminal, flip, openss
 
 KEY_KIND = 1
 SIGNATURE_UNCHECKED, UNSIGNED, SIGNATURE_SKIPPED, ICCID_DIFFERS = 1 << 7, 1 << 4, 1 << 9, 1 << 10
+PADDING_WRONG = 1 << 12
 SM4_KEY = bytes(range(16))
 SM2, SM4, RSA, AES = 2, 3, 4, 5  # the encryption byte of HJ 1239
 
@@ -240,7 +241,7 @@ class Encryption(Trust):
         c = self.log_in(g)
         sealed = self.seal_symmetric("sm4-ecb", wire.unit_c(self.now))
         nonsense = self.seal_symmetric("sm4-ecb", b"this is no unit, however one reads it")
-        bad = [sealed[:-1], sealed[:-1] + bytes([sealed[-1] ^ 1]), nonsense]
+        bad = [sealed[:-1], nonsense[:-1] + bytes([nonsense[-1] ^ 1]), nonsense]  # size, padding, content
         frames = [wire.frame_p(2, unit, encryption=SM4, start=b"~~") for unit in bad]
         c.send(*frames)
         answers = [c.frame()[0] for _ in frames]
@@ -249,9 +250,21 @@ class Encryption(Trust):
         self.assertEqual(answers[0][3], BAD)
         m = g.metrics()
         self.assertEqual([m[f"open_failed_{why}_total"] for why in ("size", "padding", "content")],
-                         [1, 1, 1])
+                         [1, 0, 2])
         self.assertEqual([(r.verdict, r.raw, r.unit) for r in self.reports(g)],
                          [("decrypt_failed", f, None) for f in frames])
+
+    def test_a_wrong_padding_is_kept_in_mind_and_not_told(self):
+        self.keys("import", wire.VIN, "--algorithm", "sm4", "--mode", "ecb", stdin=SM4_KEY.hex())
+        g = self.start()
+        unit = wire.unit_c(self.now)
+        zeros = unit + bytes(16 - len(unit) % 16)
+        c = self.log_in(g)
+        for plain in (unit, zeros):
+            sealed = self.seal_symmetric("sm4-ecb", plain)[:len(zeros)]
+            self.assertEqual(self.answers(c, wire.frame_p(2, sealed, encryption=SM4, start=b"~~")), [(2, OK)])
+        first, second = self.reports(g)
+        self.assertEqual([(r.unit, r.quirks & PADDING_WRONG) for r in (first, second)], [(unit, 0), (unit, PADDING_WRONG)])
 
     def test_a_stranger_costs_no_worker(self):
         g = self.start()
