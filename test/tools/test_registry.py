@@ -262,7 +262,8 @@ class Registry(Case):
 
     def test_what_a_person_sets_during_an_import_stays(self):
         """Method: the import has its plan and waits for a fleet that somebody else is adding; meanwhile others change its vehicles."""
-        self.psql(f"INSERT INTO fleet (name) VALUES ('A'), ('C'); INSERT INTO vehicle (vin, fleet_id) VALUES ('{VINS[0]}', 1)")
+        self.psql(f"INSERT INTO fleet (name) VALUES ('A'), ('C'); INSERT INTO vehicle (vin, fleet_id, state)"
+                  f" VALUES ('{VINS[0]}', 1, 'provisional')")
         self.write("list.csv", f"vin,plate,fleet\n{VINS[0]},辽N1,\n{VINS[1]},辽N2,B\n")
         other = self.open_transaction("INSERT INTO fleet (name) VALUES ('B')")
         load = self.start_tool("registry", "import", "list.csv", "--create-fleets")
@@ -278,6 +279,7 @@ class Registry(Case):
             self.assertEqual((running.communicate()[0], running.returncode)[1], 0)
         self.assertEqual(self.psql("SELECT v.state, plate, f.name, valid_to IS NULL FROM vehicle v JOIN fleet f ON f.id = fleet_id"
                                    " ORDER BY vin"), "blocked|辽N1|C|t\nblocked|辽N2|B|f")
+        self.assertEqual(self.audit()[-1][3]["from"], "registered")  # what the import had made of it
 
     def test_the_audit_line_leads_to_the_vehicles(self):
         self.load(f"vin,plate,serial\n{VINS[0]},辽N1,S1\n{VINS[1]},辽N2,S2\n{VINS[2]},辽N3,S3\n{VINS[3]},辽N4,\n")

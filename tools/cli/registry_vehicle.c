@@ -18,8 +18,10 @@ static int change(const struct arguments *a, struct registry *r, const char *act
 	if ((rc = registry_database(r, a)) != 0 ||
 	    (rc = session_begin(&r->session, &r->err)) != 0 ||
 	    (rc = session_run(&r->session, "vehicle",
-			      "UPDATE vehicle v SET state = $2 FROM vehicle old WHERE v.vin = $1"
-			      " AND old.id = v.id AND v.state = ANY (string_to_array($3, ' '))"
+			      /* Locked first: who waited for an import sees what it made. */
+			      "UPDATE vehicle v SET state = $2 FROM (SELECT id, state FROM vehicle"
+			      " WHERE vin = $1 FOR NO KEY UPDATE) old WHERE old.id = v.id"
+			      " AND v.state = ANY (string_to_array($3, ' '))"
 			      " RETURNING old.state",
 			      3, values, NULL, &result, &r->err)) != 0)
 		return rc;

@@ -125,10 +125,11 @@ int session_commit(struct session *s, struct error *err)
 		return 0;
 	if (PQstatus(s->conn) == CONNECTION_OK)
 		return error_set(err, rc, "%.1500s", cause.text);
-	/* The server may have committed and died before it could say so. */
+	/* The server may have committed and died before it could say so.  libpq explains in
+	 * several lines what that may mean; the first one will do. */
 	return error_set(err, ERROR_CLOSED,
-			 "%.1400s: the connection broke, so it is not known whether it was done",
-			 cause.text);
+			 "%.*s: the connection broke, so it is not known whether it was done",
+			 (int)strcspn(cause.text, "\n"), cause.text);
 }
 
 int session_audit(struct session *s, const char *action, const char *subject, json_t *detail,
