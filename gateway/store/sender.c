@@ -149,6 +149,12 @@ static bool anything_new(const struct item *item)
 	return memchr(item->fates, FATE_KEEP, item->count) != NULL;
 }
 
+/* What came first came another way: this is no resend, though we had it. */
+static bool told_by_others(const struct item *item)
+{
+	return item->replayed > 0 && item->replayed_sender.platform != item->sender.platform;
+}
+
 /* The day of the samples; that of reception where there are none or their clock is wrong. */
 static int32_t delivery_day(const struct item *item)
 {
@@ -165,13 +171,10 @@ static struct delivery delivery_of(const struct item *item)
 		return d;
 	}
 	serials_span(item, &d);
-	if (!anything_new(item)) {
-		d.duplicate = true;
-		return d;
-	}
-	d.stored = true;
-	d.supplement = item->supplement;
-	if (!item->supplement && item_assessed(item)) {
+	d.stored = anything_new(item);
+	d.duplicate = !d.stored;
+	d.supplement = d.stored && item->supplement;
+	if ((d.stored || told_by_others(item)) && !item->supplement && item_assessed(item)) {
 		d.delay_ms = item->received_ns / 1000000 - item->sent_at * 1000;
 		d.delay_ms = d.delay_ms > 0 ? d.delay_ms : 0;
 	}

@@ -58,7 +58,8 @@ const char *const sql_text[SQL_COUNT] = {
 			   " FROM pg_temp.track_stage "
 			   "WHERE part >= 0 ON CONFLICT DO NOTHING",
 	[SQL_STAGE_MOVE_CLOCK] = "INSERT INTO track (" TRACK_COLUMNS ") SELECT " TRACK_COLUMNS
-				 " FROM pg_temp.track_stage WHERE part < 0 ON CONFLICT DO NOTHING",
+				 " FROM pg_temp.track_stage WHERE part < 0 ON CONFLICT DO NOTHING "
+				 "RETURNING position",
 
 	/*
 	 * The rows of some vehicles that reach into the range of each.  $4, $5: bounds over all, $4

@@ -5,7 +5,9 @@
  * staging table (loader.h: staged).  Rows of faulty clocks always go that way: their key says
  * little, and a resend of one must not stop the batch.
  */
+#include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/store/loader.h"
@@ -208,6 +210,39 @@ static long copy_rows(struct loader *l, size_t from, size_t to, bool clock, cons
 	return rows;
 }
 
+static int position_order(const void *a, const void *b)
+{
+	const uint64_t *position = a;
+	const struct item *item = b;
+
+	return (*position > item->position) - (*position < item->position);
+}
+
+/* Of rows of faulty clocks only the table knows which are new: a resend meets its own key. */
+static int clock_rows_move(struct loader *l, size_t from, size_t to)
+{
+	PGresult *r = pg_run(&l->pg, SQL_STAGE_MOVE_CLOCK, NULL);
+
+	if (r == NULL)
+		return -1;
+	for (size_t i = from; i < to; i++) {
+		const struct item *item = &l->batch.items[i];
+
+		if (item->kind == ITEM_REPORT && !item_assessed(item))
+			memset(item->fates, FATE_DUPLICATE, item->count);
+	}
+	for (int i = 0; i < PQntuples(r); i++) {
+		const uint64_t position = (uint64_t)result_i64(r, i, 0);
+		const struct item *item = bsearch(&position, l->batch.items + from, to - from,
+						  sizeof(*item), position_order);
+
+		assert(item != NULL); /* it was staged */
+		memset(item->fates, FATE_KEEP, item->count);
+	}
+	PQclear(r);
+	return 0;
+}
+
 int loader_track(struct loader *l, size_t from, size_t to)
 {
 	long rows = copy_rows(l, from, to, false, l->staged ? sql_copy_stage : sql_copy_track);
@@ -226,7 +261,5 @@ int loader_track(struct loader *l, size_t from, size_t to)
 				       "another gateway stored the same seconds");
 	}
 	rows = copy_rows(l, from, to, true, sql_copy_stage);
-	if (rows > 0)
-		rows = pg_rows(&l->pg, SQL_STAGE_MOVE_CLOCK, NULL);
-	return rows < 0 ? -1 : 0;
+	return rows > 0 ? clock_rows_move(l, from, to) : (int)rows;
 }

@@ -315,11 +315,12 @@ static void feed_serials(struct fixture *f)
 static void test_serials_of_all_that_came(void **state)
 {
 	static const char sql[] = "SELECT platform_id, vin, serials, first_serial, last_serial, "
-				  "expected, lost FROM platform_vehicle_quality JOIN vehicle v ON "
+				  "expected, lost, frames, duplicates, delay_frames FROM "
+				  "platform_vehicle_quality JOIN vehicle v ON "
 				  "v.id = vehicle_id ORDER BY 1, 2",
-			  expected[] = "9|LTEST000000000002|11|1|20|20|9\n"
-				       "9|LTEST000000000005|3|2047|65531|63485|63482\n"
-				       "10|LTEST000000000002|10|1|10|10|0\n";
+			  expected[] = "9|LTEST000000000002|11|1|20|20|9|8|6|11\n"
+				       "9|LTEST000000000005|3|2047|65531|63485|63482|5|0|5\n"
+				       "10|LTEST000000000002|10|1|10|10|0|0|10|10\n";
 	struct fixture f;
 
 	(void)state;
