@@ -155,9 +155,13 @@ static void verify_activation(const struct activation *a, struct guard_result *r
 	struct signature_key *key = signature_key_new(a->signature.algorithm, a->public_key,
 						      a->public_key_size, a->chip_id);
 
-	ret->signature = key != NULL && signature_verify(key, &a->signature, &ret->signature_user)
-				 ? SIGNATURE_VALID
-				 : SIGNATURE_INVALID;
+	ret->signature = SIGNATURE_INVALID;
+	if (key != NULL && signature_verify(key, &a->signature, &ret->signature_user)) {
+		if (signature_key_sound(key))
+			ret->signature = SIGNATURE_VALID;
+		else
+			ret->signature_user = SIGNATURE_USER_NONE;
+	}
 	signature_key_free(key);
 }
 

@@ -9,7 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
-enum { RSA_BITS_MIN = 1024, RSA_BITS_MAX = 4096 };
+enum { RSA_BITS_MIN = 1024, RSA_BITS_MAX = 4096, RSA_EXPONENT_MIN = 65537 };
 
 const char *signature_text(unsigned check)
 {
@@ -45,6 +45,27 @@ EVP_PKEY *curve_key(const char *curve, const uint8_t point[2 * SM2_NUMBER])
 	return pair;
 }
 
+/*
+ * A key that costs what a key costs, and whose signatures need a private half: not with e = 1, and
+ * small or even exponents have led to forgeries too often.  A long one makes each verification
+ * dear.
+ */
+static bool rsa_fits(const EVP_PKEY *pair)
+{
+	BIGNUM *n = NULL, *e = NULL;
+	const bool ok = EVP_PKEY_get_bits(pair) >= RSA_BITS_MIN &&
+			EVP_PKEY_get_bits(pair) <= RSA_BITS_MAX &&
+			EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
+			EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_E, &e) == 1 &&
+			BN_is_odd(n) && BN_is_odd(e) && BN_num_bits(e) <= 32 &&
+			BN_get_word(e) >= RSA_EXPONENT_MIN;
+
+	BN_free(n);
+	BN_free(e);
+	return ok;
+}
+
+/* SubjectPublicKeyInfo or RSAPublicKey, and nothing behind. */
 static EVP_PKEY *rsa_key(const uint8_t *key, size_t size)
 {
 	const uint8_t *p = key;
@@ -56,8 +77,7 @@ static EVP_PKEY *rsa_key(const uint8_t *key, size_t size)
 	}
 	if (pair == NULL)
 		return NULL;
-	if (p != key + size || EVP_PKEY_is_a(pair, "RSA") != 1 ||
-	    EVP_PKEY_get_bits(pair) < RSA_BITS_MIN || EVP_PKEY_get_bits(pair) > RSA_BITS_MAX) {
+	if (p != key + size || EVP_PKEY_is_a(pair, "RSA") != 1 || !rsa_fits(pair)) {
 		EVP_PKEY_free(pair);
 		return NULL;
 	}
@@ -104,6 +124,44 @@ struct signature_key *signature_key_new(enum algorithm algorithm, const uint8_t 
 	if (id_size > 0)
 		memcpy(k->chip_id, chip_id, id_size);
 	return k;
+}
+
+bool signature_key_sound(const struct signature_key *k)
+{
+	EVP_PKEY_CTX *ctx;
+	bool ok;
+
+	if (k->algorithm != ALGORITHM_RSA)
+		return true; /* its point is on the curve, and these curves have no small ones */
+	ERR_set_mark();
+	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, k->pair, NULL);
+	ok = ctx != NULL && EVP_PKEY_public_check(ctx) == 1;
+	EVP_PKEY_CTX_free(ctx);
+	ERR_pop_to_mark();
+	return ok;
+}
+
+size_t public_key_encode(enum algorithm algorithm, const uint8_t *key, size_t size,
+			 uint8_t out[PUBLIC_KEY_MAX])
+{
+	EVP_PKEY *pair;
+	uint8_t *end = out;
+	int n;
+
+	if (algorithm != ALGORITHM_RSA) {
+		if (size != 2 * SM2_NUMBER)
+			return 0;
+		memcpy(out, key, size);
+		return size;
+	}
+	ERR_set_mark();
+	pair = public_key(algorithm, key, size);
+	n = pair != NULL ? i2d_PUBKEY(pair, NULL) : 0;
+	if (n > PUBLIC_KEY_MAX || (n > 0 && i2d_PUBKEY(pair, &end) != n))
+		n = 0;
+	EVP_PKEY_free(pair);
+	ERR_pop_to_mark();
+	return n > 0 ? (size_t)n : 0;
 }
 
 struct signature_key *signature_key_ref(struct signature_key *k)

@@ -39,13 +39,28 @@ struct signature_key;
 /*
  * key: SM2 and P256: X[32] Y[32]; RSA: DER of a SubjectPublicKeyInfo or PKCS#1 RSAPublicKey.
  * chip_id: user id to try first for SM2; NULL or "": only the default.
- * NULL: not a key (a point off the curve, RSA below 1024 or above 4096 bits), or no memory.
+ * NULL: not a key (a point off the curve; RSA below 1024 or above 4096 bits, with an even number,
+ * or an exponent below 65537 or above 32 bits), or no memory.
  */
 struct signature_key *signature_key_new(enum algorithm algorithm, const uint8_t *key, size_t size,
 					const char *chip_id);
 struct signature_key *signature_key_ref(struct signature_key *k);
 void signature_key_free(struct signature_key *k); /* NULL-safe */
 enum algorithm signature_key_algorithm(const struct signature_key *k);
+
+/*
+ * The long look, for a key that nobody vouches for: false too when an RSA modulus is a prime, the
+ * power of one, or has a small factor.  Some milliseconds.
+ */
+bool signature_key_sound(const struct signature_key *k);
+
+/*
+ * The one form in which a public key is stored and compared, RSA having several: X[32] Y[32], or
+ * DER of a SubjectPublicKeyInfo.  Returns its size; 0: a wrong size, no key of RSA, or no memory.
+ */
+enum { PUBLIC_KEY_MAX = 600 }; /* 4096 bits: 552 */
+size_t public_key_encode(enum algorithm algorithm, const uint8_t *key, size_t size,
+			 uint8_t out[PUBLIC_KEY_MAX]);
 
 /* True and *ret_user when s was made by the key over its bytes. */
 bool signature_verify(struct signature_key *k, const struct unit_signature *s,

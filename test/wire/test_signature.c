@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/obj_mac.h>
+#include <openssl/param_build.h>
 #include <openssl/x509.h>
 
 #include "proto/wire/cipher.h"
@@ -195,6 +196,102 @@ static void test_keys_that_are_none(void **state)
 	assert_string_equal(signature_text(99), "unknown");
 }
 
+/* ---- RSA keys ---- */
+
+/* NULL when it is refused. */
+static struct signature_key *rsa_signer(BIGNUM *n, BIGNUM *e)
+{
+	OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	EVP_PKEY *key = NULL;
+	struct signature_key *k;
+	OSSL_PARAM *params;
+	uint8_t *der = NULL;
+	int size;
+
+	OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n);
+	OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e);
+	params = OSSL_PARAM_BLD_to_param(build);
+	assert_int_equal(EVP_PKEY_fromdata_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params), 1);
+	size = i2d_PUBKEY(key, &der);
+	k = signature_key_new(ALGORITHM_RSA, der, (size_t)size, NULL);
+	OPENSSL_free(der);
+	OSSL_PARAM_free(params);
+	OSSL_PARAM_BLD_free(build);
+	EVP_PKEY_CTX_free(ctx);
+	EVP_PKEY_free(key);
+	return k;
+}
+
+/* Method: a good modulus with all sorts of exponents; then moduli that are even, or a prime. */
+static void test_rsa_keys_that_are_none(void **state)
+{
+	static const struct {
+		const char *e;
+		bool good;
+	} exponents[] = {
+		{ "1", false },
+		{ "3", false },
+		{ "FFFF", false },
+		{ "10000", false },
+		{ "10001", true },
+		{ "10002", false },
+		{ "FFFFFFFB", true },
+		{ "FFFFFFFE", false },
+		{ "100000001", false },
+		{ "7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF", false },
+	};
+	EVP_PKEY *pair = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024);
+	BIGNUM *n = NULL, *e = NULL, *prime = BN_new();
+	struct signature_key *k;
+
+	(void)state;
+	assert_int_equal(EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_N, &n), 1);
+	for (size_t i = 0; i < sizeof(exponents) / sizeof(exponents[0]); i++) {
+		BN_hex2bn(&e, exponents[i].e);
+		k = rsa_signer(n, e);
+		assert_int_equal(k != NULL, exponents[i].good);
+		assert_true(k == NULL || signature_key_sound(k));
+		signature_key_free(k);
+	}
+	BN_set_word(e, 65537);
+	BN_clear_bit(n, 0);
+	assert_null(rsa_signer(n, e));
+	assert_int_equal(BN_generate_prime_ex(prime, 1024, 0, NULL, NULL, NULL), 1);
+	k = rsa_signer(prime, e);
+	assert_non_null(k); /* it takes a long look to see it */
+	assert_false(signature_key_sound(k));
+	signature_key_free(k);
+	assert_int_equal(ERR_peek_error(), 0);
+	BN_free(prime);
+	BN_free(n);
+	BN_free(e);
+	EVP_PKEY_free(pair);
+}
+
+/* Method: one key of 4096 bits as SubjectPublicKeyInfo and as RSAPublicKey; one byte behind it. */
+static void test_one_form(void **state)
+{
+	EVP_PKEY *pair = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)4096);
+	uint8_t one[PUBLIC_KEY_MAX + 1] = { 0 }, other[PUBLIC_KEY_MAX + 1] = { 0 },
+				     got[PUBLIC_KEY_MAX], *p = one, *q = other;
+	const size_t size = (size_t)i2d_PUBKEY(pair, &p),
+		     other_size = (size_t)i2d_PublicKey(pair, &q);
+
+	(void)state;
+	assert_true(size <= PUBLIC_KEY_MAX && other_size < size);
+	assert_int_equal(public_key_encode(ALGORITHM_RSA, one, size, got), size);
+	assert_memory_equal(got, one, size);
+	memset(got, 0, sizeof(got));
+	assert_int_equal(public_key_encode(ALGORITHM_RSA, other, other_size, got), size);
+	assert_memory_equal(got, one, size);
+	assert_int_equal(public_key_encode(ALGORITHM_RSA, one, size + 1, got), 0);
+	assert_int_equal(public_key_encode(ALGORITHM_SM2, one, 64, got), 64);
+	assert_int_equal(public_key_encode(ALGORITHM_P256, one, 65, got), 0);
+	EVP_PKEY_free(pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +300,8 @@ int main(void)
 		cmocka_unit_test(test_standard_digest_and_block),
 		cmocka_unit_test(test_users),
 		cmocka_unit_test(test_keys_that_are_none),
+		cmocka_unit_test(test_rsa_keys_that_are_none),
+		cmocka_unit_test(test_one_form),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
