@@ -79,9 +79,18 @@ static struct claim *claim_add(struct key_set *k, const struct key_row *row)
 	return c;
 }
 
+/* In the form in which activations ask; a row that holds no key at all is claimed as it stands. */
 static void claims_add(struct key_set *k, const struct key_row *row)
 {
-	claim_of_key(row->public_key, row->public_key_size, claim_add(k, row)->what);
+	const int algorithm = algorithm_parse(row->algorithm);
+	uint8_t key[PUBLIC_KEY_MAX];
+	const size_t size = algorithm == ALGORITHM_RSA
+				    ? public_key_encode(ALGORITHM_RSA, row->public_key,
+							row->public_key_size, key)
+				    : 0;
+
+	claim_of_key(size > 0 ? key : row->public_key, size > 0 ? size : row->public_key_size,
+		     claim_add(k, row)->what);
 	if (row->chip_id[0] != '\0')
 		claim_of_chip(row->chip_id, claim_add(k, row)->what);
 }

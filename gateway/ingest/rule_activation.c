@@ -32,11 +32,15 @@ static enum verdict first(struct hearing *h)
 static enum verdict decide(struct hearing *h, const struct activation *a)
 {
 	struct server *s = h->c->loop->server;
+	uint8_t key[PUBLIC_KEY_MAX];
+	size_t size;
 
 	if (!server_has_registry(s))
 		return VERDICT_ACCEPTED;
-	switch (identity_activation(s->identities, a->vin, a->chip_id, a->public_key,
-				    a->public_key_size)) {
+	size = public_key_encode(a->signature.algorithm, a->public_key, a->public_key_size, key);
+	if (size == 0)
+		return hearing_silence(h); /* no memory: its signature has been verified with it */
+	switch (identity_activation(s->identities, a->vin, a->chip_id, key, size)) {
 	case IDENTITY_ACTIVATION_KNOWN:
 		return VERDICT_ACCEPTED;
 	case IDENTITY_ACTIVATION_FIRST:

@@ -220,6 +220,8 @@ static enum verdict activation_take(struct batch *b, struct item *item, const st
 	struct activation activation;
 	const enum verdict verdict = activation_decode(f, now, &activation);
 	struct key_offer *offer;
+	uint8_t *key;
+	size_t size;
 
 	if (verdict != VERDICT_ACCEPTED)
 		return verdict;
@@ -227,10 +229,14 @@ static enum verdict activation_take(struct batch *b, struct item *item, const st
 		return VERDICT_VIN_MISMATCH;
 	event_take(item, "activation", activation.at, 0);
 	item->offer = offer = arena_alloc(&b->arena, sizeof(*offer));
+	/* One key is one row, in whatever form it came. */
+	key = arena_alloc(&b->arena, PUBLIC_KEY_MAX);
+	size = public_key_encode(activation.signature.algorithm, activation.public_key,
+				 activation.public_key_size, key);
 	*offer = (struct key_offer){
-		.proved = record->signature == SIGNATURE_VALID,
-		.public_key = activation.public_key,
-		.public_key_size = activation.public_key_size,
+		.proved = record->signature == SIGNATURE_VALID && size > 0,
+		.public_key = key,
+		.public_key_size = size,
 		.algorithm = algorithm_text(activation.signature.algorithm),
 		.state = (record->quirks & QUIRK_ACTIVATION_PENDING) != 0 ? "pending" : "active",
 	};

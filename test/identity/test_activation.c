@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
 #include "test/identity/fixture.h"
 
 #define VIN "LTEST000000000001"
@@ -84,6 +87,33 @@ static void test_activation(void **state)
 	fixture_close(&f);
 }
 
+/* Method: a revoked key of RSA whose row is an RSAPublicKey, asked for as SubjectPublicKeyInfo. */
+static void test_other_form_of_a_key(void **state)
+{
+	EVP_PKEY *pair = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+	uint8_t row[PUBLIC_KEY_MAX], asked[PUBLIC_KEY_MAX], *p = row, *q = asked;
+	const size_t row_size = (size_t)i2d_PublicKey(pair, &p),
+		     asked_size = (size_t)i2d_PUBKEY(pair, &q);
+	char hex[2 * PUBLIC_KEY_MAX + 1];
+	struct fixture f;
+	long v;
+
+	(void)state;
+	for (size_t i = 0; i < row_size; i++)
+		snprintf(hex + 2 * i, 3, "%02x", row[i]);
+	fixture_open(&f);
+	v = vehicle_new(&f, "LTEST000000000002");
+	vehicle_new(&f, VIN);
+	fixture_start(&f);
+	TELLS(&f, "SELECT activation_take(%ld, 'chip', '\\x%s', 'rsa', now(), 'active')", v, hex);
+	TELLS(&f, "UPDATE terminal_key SET state = 'revoked'");
+	assert_int_equal(identity_activation(f.identities, VIN, "chip2", asked, asked_size),
+			 IDENTITY_ACTIVATION_PERSON);
+	fixture_stop(&f);
+	fixture_close(&f);
+	EVP_PKEY_free(pair);
+}
+
 /* ---- platforms ---- */
 
 static bool may(const struct identity_platform *p, const char *address)
@@ -140,6 +170,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_activation),
+		cmocka_unit_test(test_other_form_of_a_key),
 		cmocka_unit_test(test_platforms),
 	};
 
