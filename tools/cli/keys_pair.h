@@ -11,10 +11,10 @@
 #include <openssl/evp.h>
 
 #include "gateway/base/error.h"
-#include "proto/wire/algorithm.h"
+#include "proto/wire/signature.h"
 #include "tools/cli/keys_file.h"
 
-enum { PUBLIC_KEY_MAX = 1024, RSA_BITS = 2048 };
+enum { RSA_BITS = 2048 };
 
 /* A public key as terminal_key.public_key: SM2, P256 X || Y; RSA DER of SubjectPublicKeyInfo. */
 struct public_key {
