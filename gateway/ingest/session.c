@@ -19,7 +19,7 @@ static uint64_t session_credential(const struct session *s)
 {
 	if (s->certificate != 0 || s->certified)
 		return credential(CREDENTIAL_CERTIFICATE, s->certificate);
-	return s->key != 0 ? credential(CREDENTIAL_KEY, s->key) : 0;
+	return s->shown != 0 ? credential(CREDENTIAL_KEY, s->shown) : 0;
 }
 
 static void alarm_taken(const struct connection *c, const char *vin, uint64_t holder)
@@ -149,7 +149,7 @@ enum verdict session_bind(struct hearing *h)
 
 /*
  * A signed report that somebody recorded is signed for ever.  So an old one proves nothing about
- * who is speaking now, and neither does one that is not the newest.
+ * who is speaking now, and one that is not the newest takes nothing from anybody.
  */
 void session_spoke(struct hearing *h, int64_t key)
 {
@@ -157,10 +157,15 @@ void session_spoke(struct hearing *h, int64_t key)
 	struct session *s = &h->c->session;
 	struct vin_table *vins = h->c->loop->server->vins;
 
-	if (s->platform != NULL || llabs(h->scratch->at - h->now) > FRESH_S ||
-	    !vin_table_is_newest(vins, h->f->vin, h->scratch->at) || s->key == key)
+	if (s->platform != NULL || llabs(h->scratch->at - h->now) > FRESH_S)
 		return;
-	s->key = key;
+	if (vin_table_is_newest(vins, h->f->vin, h->scratch->at))
+		s->key = key;
+	else if (!s->logged_in)
+		return;
+	if (s->shown == key || key == 0)
+		return;
+	s->shown = key;
 	if (s->logged_in)
 		vin_table_set_credential(vins, s->vin, &s->owner, session_credential(s));
 }
@@ -172,7 +177,7 @@ void session_end(struct connection *c)
 	identity_platform_put(s->platform);
 	s->platform = NULL;
 	set_contends(c, false);
-	s->certificate = s->key = 0;
+	s->certificate = s->shown = s->key = 0;
 	s->certified = false;
 	if (!s->logged_in)
 		return;
@@ -210,6 +215,7 @@ static bool vehicle_goes_on(struct connection *c)
 					 session_credential(s));
 	return connection_admits(c, s->vin, s->known, s->identity) == VERDICT_ACCEPTED &&
 	       (shown == 0 || s->certificate == shown) &&
+	       (s->shown == 0 || has_key(s->identity, s->shown)) &&
 	       (s->key == 0 || has_key(s->identity, s->key));
 }
 

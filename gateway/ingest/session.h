@@ -41,7 +41,12 @@ struct session {
 	struct identity *identity; /* of the bound VIN; NULL: not registered, or nobody knows */
 	enum identity_state known; /* which of the two */
 	int64_t certificate;	   /* id of the registered one that it showed; 0: none */
-	int64_t key;		   /* id of the key of its last fresh signature; 0: none yet */
+	/*
+	 * Ids of keys; 0: none yet.  shown: of its last fresh signature, which keeps those out who
+	 * have shown nothing.  key: the same, when no report that is as young was ever proved for
+	 * the VIN, so that it cannot have been recorded; only that takes a VIN over, and is spared.
+	 */
+	int64_t shown, key;
 
 	struct identity_platform *platform; /* logged in: its frames carry VINs of its own */
 };
