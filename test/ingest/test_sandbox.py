@@ -43,7 +43,7 @@ class Sandbox(RegistryTest):
         cert, key = make_certificate(self.folder, "server")
         summary = os.path.join(self.folder, "calls")
         g = self.gateway(
-            prefix=("strace", "-f", "-c", "-S", "name", "-o", summary),
+            prefix=("env", "ASAN_OPTIONS=detect_leaks=0", "strace", "-f", "-c", "-S", "name", "-o", summary),
             store={"conninfo": self.conninfo("haulgate_gateway")}, keys={"dir": self.keys_dir},
             listen={"tls": "127.0.0.1:0", "tls_certificate": cert, "tls_key": key}, spool={"segment_mib": 2})
         self.await_registry(g)
