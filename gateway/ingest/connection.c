@@ -8,7 +8,12 @@
 
 #define BIT(n) (1u << (n))
 
-enum { LINGER_MS = 1000 };
+enum {
+	LINGER_MS = 1000,
+	/* Of those whose time is over: a crowd of strangers ends together as it came, and who is in
+	 * waits no longer than for these. */
+	CLOSES_PER_TURN = 32,
+};
 
 /*
  *   HANDSHAKE --> GREETING <--> ACTIVE
@@ -386,7 +391,16 @@ static bool connection_held_back(const struct connection *c)
 	       (!list_empty(&c->paused) && (c->loop->pauses & ~(unsigned)PAUSE_MEMORY) != 0);
 }
 
-static void sweep_waiting(struct loop *l, enum deadline kind, uint64_t limit_ms)
+/* False: enough for this turn, and the rest follows in the next one. */
+static bool may_close(struct loop *l, unsigned *closes)
+{
+	if (++*closes <= CLOSES_PER_TURN)
+		return true;
+	l->overdue = true;
+	return false;
+}
+
+static void close_waiting(struct loop *l, enum deadline kind, uint64_t limit_ms, unsigned *closes)
 {
 	const uint64_t now = uv_now(&l->uv);
 	struct list *head = &l->waiting[kind];
@@ -394,7 +408,7 @@ static void sweep_waiting(struct loop *l, enum deadline kind, uint64_t limit_ms)
 	while (!list_empty(head)) {
 		struct connection *c = list_entry(head->next, struct connection, wait);
 
-		if (c->wait_ms + limit_ms > now)
+		if (c->wait_ms + limit_ms > now || !may_close(l, closes))
 			return;
 		if (connection_held_back(c)) {
 			c->wait_ms = now;
@@ -403,6 +417,38 @@ static void sweep_waiting(struct loop *l, enum deadline kind, uint64_t limit_ms)
 			connection_close(c, c->waits_for_peer ? END_SLOW : END_DEADLINE);
 		}
 	}
+}
+
+static void close_partial(struct loop *l, uint64_t limit_ms, unsigned *closes)
+{
+	const uint64_t now = uv_now(&l->uv);
+
+	while (!list_empty(&l->partial)) {
+		struct connection *c = list_entry(l->partial.next, struct connection, partial);
+
+		if (c->partial_ms + limit_ms > now || !may_close(l, closes))
+			return;
+		if (connection_held_back(c)) {
+			c->partial_ms = now;
+			list_move_last(&l->partial, &c->partial);
+		} else {
+			connection_close(c, END_DEADLINE);
+		}
+	}
+}
+
+void connection_close_overdue(struct loop *l)
+{
+	const struct config *config = l->config;
+	unsigned closes = 0;
+
+	l->overdue = false;
+	close_partial(l, (uint64_t)config->session_frame_s * 1000, &closes);
+	close_waiting(l, DEADLINE_LOGIN, (uint64_t)config->session_login_s * 1000, &closes);
+	close_waiting(l, DEADLINE_IDLE, (uint64_t)config->session_idle_s * 1000, &closes);
+	close_waiting(l, DEADLINE_LINGER, LINGER_MS, &closes);
+	if (l->overdue)
+		loop_wake(l); /* or the next turn may be long in coming */
 }
 
 /* Both may leave their list on the way. */
@@ -432,23 +478,7 @@ static void sweep_ordered(struct loop *l)
 
 void connection_sweep(struct loop *l)
 {
-	const uint64_t now = uv_now(&l->uv), frame_ms = (uint64_t)l->config->session_frame_s * 1000;
-
-	while (!list_empty(&l->partial)) {
-		struct connection *c = list_entry(l->partial.next, struct connection, partial);
-
-		if (c->partial_ms + frame_ms > now)
-			break;
-		if (connection_held_back(c)) {
-			c->partial_ms = now;
-			list_move_last(&l->partial, &c->partial);
-		} else {
-			connection_close(c, END_DEADLINE);
-		}
-	}
-	sweep_waiting(l, DEADLINE_LOGIN, (uint64_t)l->config->session_login_s * 1000);
-	sweep_waiting(l, DEADLINE_IDLE, (uint64_t)l->config->session_idle_s * 1000);
-	sweep_waiting(l, DEADLINE_LINGER, LINGER_MS);
+	connection_close_overdue(l);
 	sweep_slowed(l);
 	sweep_ordered(l);
 }

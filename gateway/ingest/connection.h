@@ -163,7 +163,12 @@ void connection_resume(struct connection *c);
  * everybody is honest.
  */
 bool connection_has_room(struct loop *l, bool tls);
-/* Closes those whose time is over.  Looks at the heads of the loop's lists only. */
+/*
+ * Closes those whose time is over, a few at a time; loop->overdue tells that there are more.  Looks
+ * at the heads of the loop's lists only.
+ */
+void connection_close_overdue(struct loop *l);
+/* That, and lets those go on whose wait is over. */
 void connection_sweep(struct loop *l);
 
 /* ---- between connection.c and connection_io.c ---- */

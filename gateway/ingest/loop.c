@@ -183,6 +183,8 @@ static void turn_end_cb(uv_check_t *check)
 	if (l->memory < memory_max(l) / 4 * 3)
 		loop_resume(l, PAUSE_MEMORY);
 	resume_paused(l);
+	if (l->overdue)
+		connection_close_overdue(l);
 	pipeline_turn_end(&l->pipeline);
 	l->handshake_steps = HANDSHAKE_STEPS;
 	listener_turn_end(&l->tls);

@@ -77,6 +77,7 @@ struct loop {
 	unsigned clock_status;
 	unsigned log_budget, log_suppressed;
 	unsigned sweeps;
+	bool overdue; /* more connections are to be closed than one turn bears */
 	bool running; /* the thread was started */
 	bool stopping;
 	uint64_t stop_ms; /* when the drain began */

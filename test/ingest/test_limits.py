@@ -21,6 +21,13 @@ class Limits(GatewayTest):
         self.assertIsNone(self.client(g).frame())
         self.assertEqual(g.metrics()["connections_closed_deadline_total"], 1)
 
+    def test_a_crowd_meets_its_deadlines_too(self):
+        g = self.gateway(session={"login_s": 1}, limit={"penalty_half_life_s": 0})
+        crowd = [self.client(g) for _ in range(300)]  # more than end in one turn
+        for c in crowd:
+            self.assertIsNone(c.frame())
+        self.assertEqual(g.metrics()["connections_closed_deadline_total"], 300)
+
     def test_frames_that_are_refused_buy_no_time_before_login(self):
         g = self.gateway(session={"login_s": 1})
         c = self.client(g)
