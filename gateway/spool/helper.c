@@ -13,8 +13,9 @@
 #include "gateway/spool/archive.h"
 #include "gateway/spool/file.h"
 
-/* Zeros are written and synced in small steps, so that the writer's syncs do not wait for them. */
-enum { ZERO_SIZE = 256 * 1024, ZERO_SYNC = 4 * 1024 * 1024 };
+/* Zeros are written and synced in small steps, so that the writer's syncs do not wait for them: one
+ * of 4 MiB takes the disk for 2.6 ms, ten times the writer's own. */
+enum { ZERO_SIZE = 256 * 1024 };
 enum { RETRY_S = 1, ARCHIVE_RETRY_S = 60 };
 
 static bool stopping(struct spool *s)
@@ -80,7 +81,7 @@ static int zero_fill(struct spool *s, int fd, const char *path, struct error *er
 
 		if (file_write(fd, at, zeros, rest < ZERO_SIZE ? rest : ZERO_SIZE) != 0)
 			return full_or_broken(err, path);
-		if ((at + ZERO_SIZE) % ZERO_SYNC == 0 && fdatasync(fd) != 0)
+		if (fdatasync(fd) != 0)
 			return full_or_broken(err, path);
 		if (stopping(s))
 			return error_set(err, ERROR_CLOSED, "stopping");
