@@ -12,7 +12,7 @@ enum {
 	LINGER_MS = 1000,
 	/* Of those whose time is over: a crowd of strangers ends together as it came, and who is in
 	 * waits no longer than for these. */
-	CLOSES_PER_TURN = 32,
+	CLOSES_PER_TURN = 8,
 };
 
 /*
@@ -387,7 +387,7 @@ void connection_slow(struct connection *c, unsigned ms)
 /* Not to be blamed for a deadline: it is we who do not read.  Who sends too much is to blame. */
 static bool connection_held_back(const struct connection *c)
 {
-	return (c->held != HOLD_NONE && c->held != HOLD_QUOTA) ||
+	return c->held == HOLD_PAUSE || c->held == HOLD_JOB ||
 	       (!list_empty(&c->paused) && (c->loop->pauses & ~(unsigned)PAUSE_MEMORY) != 0);
 }
 
@@ -461,7 +461,8 @@ static void sweep_slowed(struct loop *l)
 		if (c->slowed_ms > uv_now(&l->uv))
 			continue;
 		list_remove(&c->slowed);
-		connection_resume(c);
+		c->held = HOLD_TURN; /* many wait for the same sweep */
+		loop_queue(l, c);
 	}
 }
 

@@ -64,7 +64,7 @@ struct connection {
 	SSL *ssl;			 /* NULL on a plain connection */
 	struct certificate *certificate; /* shown and verified; NULL: none */
 	struct list all, wait, partial;
-	struct list paused;  /* on loop->paused or loop->stalled */
+	struct list paused;  /* on loop->paused, loop->stalled or loop->queued */
 	struct list mail;    /* on loop->mail, both under loop->mutex */
 	unsigned mail_why;   /* enum connection_mail */
 	struct list shaking; /* on loop->shaking */
@@ -80,6 +80,8 @@ struct connection {
 	uint32_t answers;      /* of ours in the pipeline: they hold a pointer to us */
 	uint32_t answers_size; /* bytes of them */
 	uint32_t discarded;    /* bytes that came while lingering */
+	uint32_t turn;	       /* of the loop, in which it last was heard, */
+	uint32_t turn_frames;  /* with so many frames */
 	struct session session;
 	struct quota_bucket quota;
 	struct quota_guest guest; /* how its address is charged for it */

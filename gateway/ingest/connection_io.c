@@ -117,6 +117,23 @@ static void too_long(struct connection *c)
 	pipeline_too_long(&c->loop->pipeline, c);
 }
 
+/* False: in this turn of the loop c was heard often enough. */
+static bool takes_turn(struct connection *c)
+{
+	struct loop *l = c->loop;
+
+	if (c->turn != l->turn) {
+		c->turn = l->turn;
+		c->turn_frames = 0;
+	}
+	if (c->turn_frames >= TURN_FRAMES_EACH ||
+	    (c->turn_frames >= TURN_FRAMES_FREE && l->turn_frames >= TURN_FRAMES_ALL))
+		return false;
+	c->turn_frames++;
+	l->turn_frames++;
+	return true;
+}
+
 static enum hold offer(struct connection *c, enum scan found, const struct frame *f)
 {
 	struct pipeline *p = &c->loop->pipeline;
@@ -124,6 +141,8 @@ static enum hold offer(struct connection *c, enum scan found, const struct frame
 	/* At a stop the frame that a worker has seen is the last one. */
 	if ((c->loop->pauses & ~(PAUSE_MEMORY | (c->job != NULL ? (unsigned)PAUSE_STOP : 0))) != 0)
 		return HOLD_PAUSE;
+	if (!takes_turn(c))
+		return HOLD_TURN;
 	if (found == SCAN_FRAME)
 		return pipeline_frame(p, c, f, VERDICT_ACCEPTED);
 	if (found == SCAN_BAD_CHECKSUM)
@@ -222,6 +241,8 @@ static void in_settle(struct connection *c, bool framed)
 		connection_hush(c);
 	if (c->held == HOLD_PAUSE)
 		list_move_last(&l->stalled, &c->paused);
+	if (c->held == HOLD_TURN)
+		loop_queue(l, c);
 	check_backlog(c);
 	if (c->waits_for_peer)
 		connection_hush(c);

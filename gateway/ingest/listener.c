@@ -15,7 +15,7 @@ enum {
 	BACKLOG = 4096,
 	/* A herd must not keep those waiting who are in, nor be taken for silent: what has come is
 	 * heard before more is let in. */
-	ACCEPTS_PER_TURN = 64,
+	ACCEPTS_PER_TURN = 16,
 };
 
 union address {

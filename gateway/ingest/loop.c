@@ -176,6 +176,29 @@ static void resume_paused(struct loop *l)
 	resume_all(l, &l->paused, ~0u);
 }
 
+void loop_queue(struct loop *l, struct connection *c)
+{
+	if (list_empty(&l->queued))
+		loop_wake(l); /* or the next turn may be long in coming */
+	list_move_last(&l->queued, &c->paused);
+}
+
+/* Begins the next turn with those who had more to say than the last one heard; each once. */
+static void resume_queued(struct loop *l)
+{
+	l->turn++;
+	l->turn_frames = 0;
+	while (!list_empty(&l->queued) && l->turn_frames < TURN_FRAMES_ALL) {
+		struct connection *c = list_entry(l->queued.next, struct connection, paused);
+
+		if (c->turn == l->turn)
+			break;
+		connection_resume(c);
+	}
+	if (!list_empty(&l->queued))
+		loop_wake(l);
+}
+
 static void turn_end_cb(uv_check_t *check)
 {
 	struct loop *l = list_entry(check, struct loop, turn_end);
@@ -183,6 +206,7 @@ static void turn_end_cb(uv_check_t *check)
 	if (l->memory < memory_max(l) / 4 * 3)
 		loop_resume(l, PAUSE_MEMORY);
 	resume_paused(l);
+	resume_queued(l);
 	if (l->overdue)
 		connection_close_overdue(l);
 	pipeline_turn_end(&l->pipeline);
@@ -221,6 +245,7 @@ static void init_lists(struct loop *l)
 	list_init(&l->partial);
 	list_init(&l->paused);
 	list_init(&l->stalled);
+	list_init(&l->queued);
 	list_init(&l->shaking);
 	list_init(&l->silent);
 	list_init(&l->slowed);

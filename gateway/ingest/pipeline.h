@@ -28,6 +28,7 @@ enum hold {
 	HOLD_NONE,  /* it is done with */
 	HOLD_PAUSE, /* no room now, and the loop is paused: offer it again after the resume */
 	HOLD_QUOTA, /* the session sent its share: offer it again later, see connection_slow() */
+	HOLD_TURN,  /* others wait for their turn: offer it again in the next one */
 	HOLD_JOB,   /* a worker looks at it: offer it again when it is back, see connection_ask() */
 };
 

@@ -1,4 +1,5 @@
 """Bounds: time, connections, slow readers, a full spool.  A bad peer hurts itself alone."""
+import os
 import select
 import signal
 import socket
@@ -130,6 +131,25 @@ class Limits(GatewayTest):
         for _ in range(600):
             self.assertEqual(c.frame()[1:], (2, OK))
         self.assertGreater(g.metrics()["sessions_throttled_total"], 0)
+
+    def test_who_sends_much_in_one_go_waits_for_those_who_send_a_frame(self):
+        g = self.gateway(gateway={"loops": 1})
+        many, one = vins = "LTEST00000000MANY", "LTEST000000000ONE"
+        clients = [self.client(g).send(wire.login_p(self.now, vin=vin)) for vin in vins]
+        for c in clients:
+            self.assertEqual(c.frame()[1:], (1, OK))
+        g.signal(signal.SIGSTOP)  # both are there when the loop looks
+        os.waitid(os.P_PID, g.process.pid, os.WSTOPPED | os.WNOWAIT)
+        clients[0].send(wire.frame_p(wire.REALTIME, bytes(40), vin=many) * 200)
+        clients[1].send(wire.frame_p(wire.REALTIME, bytes(40), vin=one))
+        g.signal(signal.SIGCONT)
+        for _ in range(200):
+            self.assertIsNotNone(clients[0].frame())
+        self.assertIsNotNone(clients[1].frame())
+        self.assertEqual(g.stop(), 0)
+        order = [raw for _, raw in g.records()][2:]
+        self.assertEqual(len(order), 201)
+        self.assertLessEqual([one.encode() in raw for raw in order].index(True), 16)
 
     def test_logins_of_a_vin_are_throttled(self):
         g = self.gateway(limit={"vin_logins": 2})
