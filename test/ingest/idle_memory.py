@@ -22,10 +22,10 @@ def measure(g, kind, count, context):
     now = int(time.time())
 
     def log_in(first, n):
-        clients = [Client(g, kind, context) for _ in range(n)]
-        for i, c in enumerate(clients):
-            c.send(wire.login_p(now, vin=f"{kind.upper()}{first + i:014}"))
-            assert c.frame()[2] == wire.SUCCESS
+        clients = []
+        for i in range(n):
+            clients.append(Client(g, kind, context).send(wire.login_p(now, vin=f"{kind.upper()}{first + i:014}")))
+            assert clients[-1].frame()[2] == wire.SUCCESS
         return clients
 
     warm = log_in(0, 100)  # what is paid once is paid before
@@ -42,6 +42,7 @@ def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     folder = tempfile.mkdtemp(prefix="haulgate-idle-")
+    g = None
     try:
         cert, key = make_certificate(folder, "idle")
         context = ssl.create_default_context(cafile=cert)
@@ -52,8 +53,9 @@ def main():
         print(f"connections={count}")
         print(f"plain_bytes_per_connection={measure(g, 'tcp', count, None):.0f}")
         print(f"tls_bytes_per_connection={measure(g, 'tls', count, context):.0f}")
-        g.stop()
     finally:
+        if g is not None and g.process is not None:
+            g.kill()
         shutil.rmtree(folder)
 
 
