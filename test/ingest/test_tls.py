@@ -61,7 +61,7 @@ class Tls(GatewayTest):
         while c.socket.recv(100):  # an alert perhaps, then the end
             pass
         self.assertEqual(g.metrics()["tls_handshakes_failed_total"], 1)
-        self.assertEqual(g.metrics()["connections_open"], 0)
+        await_that("the close", lambda: g.metrics()["connections_open"] == 0)
 
     def test_a_ticket_resumes_a_session_in_both_versions(self):
         g = self.tls_gateway()

@@ -56,7 +56,8 @@ class Answers(LinkTest):
             if self.row("refused") == "1":
                 break
             count = len(far.frames)
-            far.await_that("more frames, or another connection", lambda n=count: len(far.frames) > n)
+            await_that("more frames, or that it is given up",
+                       lambda n=count: len(far.frames) > n or self.row("refused") == "1")
             tries = sum(f.unit[:6] == dumb for f in far.frames)
             if tries < 3:
                 far.await_that("another try of it",
