@@ -69,8 +69,8 @@ static int setup(void **state)
 
 	assert_int_equal(hasher_new(&w.hasher, &err), 0);
 	assert_int_equal(tree_new(w.hasher, &w.tree, &err), 0);
-	for (uint8_t i = 0; i < SIZES; i++) {
-		const uint8_t bytes[] = { 0, i, 'x' };
+	for (unsigned i = 0; i < SIZES; i++) {
+		const uint8_t bytes[] = { 0, (uint8_t)i, 'x' };
 		const struct bytes parts[] = { { bytes + 1, 1 }, { bytes + 2, 1 } };
 
 		for (int kind = 0; kind < HASH_KINDS; kind++)
