@@ -69,7 +69,7 @@ int verify_read(const char *path, size_t max, char **ret, size_t *ret_size, stru
 	if (rc == 0 && ferror(f))
 		rc = error_set(err, ERROR_IO, "cannot read %s", path);
 	else if (rc == 0 && size > max)
-		rc = error_set(err, ERROR_USAGE, "%s is too long to be what is expected", path);
+		rc = error_set(err, ERROR_CORRUPT, "%s is too long to be what is expected", path);
 	fclose(f);
 	if (rc != 0) {
 		free(text);
@@ -88,6 +88,8 @@ int verify_key(const char *path, struct log_key **ret, struct error *err)
 
 	if (rc == 0)
 		rc = log_key_read_public(pem, size, path, ret, err);
+	else if (rc == ERROR_CORRUPT)
+		rc = error_set(err, ERROR_USAGE, "%s is too long for a public key", path);
 	free(pem);
 	return rc;
 }

@@ -22,7 +22,7 @@ struct verify_log {
 int verify_log(const struct verify_log *v, const struct log_key *key, struct hasher *h,
 	       struct error *err);
 
-/* A whole file of at most max bytes; the caller frees it. */
+/* A whole file; the caller frees it.  ERROR_CORRUPT: it has more than max bytes. */
 int verify_read(const char *path, size_t max, char **ret, size_t *ret_size, struct error *err);
 int verify_key(const char *path, struct log_key **ret, struct error *err);
 

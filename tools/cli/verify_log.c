@@ -71,9 +71,9 @@ static int check_old(struct look *l, const char *path, struct error *err)
 	int rc = verify_read(path, CHECKPOINT_TEXT_SIZE, &text, &size, err);
 	bool grew;
 
-	if (rc != 0)
+	if (rc != 0 && rc != ERROR_CORRUPT)
 		return rc;
-	if (checkpoint_read(text, size, &c) != size || size == 0)
+	if (rc == ERROR_CORRUPT || size == 0 || checkpoint_read(text, size, &c) != size)
 		tell(l, false, "%s: is no checkpoint", path);
 	else if (!checkpoint_signed(&c, l->key))
 		tell(l, false, "%s: was not signed with this key, or was changed", path);

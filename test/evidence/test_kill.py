@@ -1,0 +1,109 @@
+"""tools/seal run, killed: the next run goes on, and the log is that of a run that nobody disturbed.  test_kill.py PROGRAM... [--all]
+
+Method: kill_at stops it before its N-th system call, for every third N of a first run and of one that goes on (--all: every N);
+then at random moments, several times in a row, while the spool grows.  Between: no checkpoint without its lines.
+"""
+import os
+import random
+import shutil
+import subprocess
+import sys
+import unittest
+
+import world
+from world import World, load, run, verify
+
+ALL = "--all" in sys.argv
+PROGRAMS = world.Programs([a for a in sys.argv[1:] if a != "--all"])
+
+
+class Kill(unittest.TestCase):
+    def setUp(self):
+        self.world = World(PROGRAMS)
+        self.addCleanup(self.world.close)
+        self.world.write(25)
+        self.key = verify.Key(load(self.world.public))
+
+    def lines(self):
+        return load(self.world.log + "/log") if os.path.exists(self.world.log + "/log") else b""
+
+    def check_between(self, before):
+        """What a checkpoint covers is there, and what was covered before still is."""
+        path = self.world.log + "/checkpoint"
+        if not os.path.exists(path):
+            self.assertEqual(self.lines(), b"")
+            return
+        checkpoint = load(path)
+        size = verify.Checkpoint(checkpoint.decode()).size
+        covered = b"".join(line + b"\n" for line in self.lines().split(b"\n")[:size])
+        self.assertEqual(verify.log(covered, checkpoint, self.key), [])
+        self.assertTrue(self.lines().startswith(before))
+
+    def undisturbed(self):
+        out = run(PROGRAMS.seal, "run", self.world.spool, self.world.path("reference"), "--key", self.world.key)
+        self.assertEqual(out.returncode, 0, out.stderr)
+        return load(self.world.path("reference") + "/log")
+
+    def sweep(self, start):
+        """Kills before each call, from the state start (None: no log yet)."""
+        reference, index, kills = self.undisturbed(), 1, 0
+        environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")  # it needs ptrace itself
+        while True:
+            shutil.rmtree(self.world.log, ignore_errors=True)
+            before = b""
+            if start is not None:
+                shutil.copytree(start, self.world.log)
+                before = self.lines()
+            # dash asks for its parent when it begins, which is what kill_at counts from.
+            out = run(PROGRAMS.kill_at, index, "sh", "-c", 'exec "$@"', "sh", PROGRAMS.seal, "run", self.world.spool, self.world.log,
+                      "--key", self.world.key, env=environment)
+            if out.returncode == 9:
+                return kills
+            if "killed before" not in out.stdout:
+                self.skipTest("ptrace is not allowed here")
+            kills += 1
+            self.check_between(before)
+            again = self.world.seal()
+            self.assertEqual(again.returncode, 0, f"call {index}: {again.stderr}")
+            self.assertEqual(self.lines(), reference, f"call {index}")
+            self.assertEqual(self.world.verify_log().returncode, 0, f"call {index}")
+            index += 1 if ALL else 3
+
+    def test_first_run(self):
+        print(f"{self.sweep(None)} kills of a first run")
+
+    def test_going_on(self):
+        self.assertEqual(self.world.seal().returncode, 0)
+        start = self.world.path("start")
+        shutil.copytree(self.world.log, start)
+        self.world.write(25)
+        print(f"{self.sweep(start)} kills of a run that goes on")
+
+    def test_random_moments(self):
+        r = random.Random(5)
+        kills, ended = 0, 0
+        for _ in range(40):
+            self.world.write(3)
+            for _ in range(3):
+                before = self.lines() if os.path.exists(self.world.log + "/checkpoint") else b""
+                size = verify.Checkpoint(load(self.world.log + "/checkpoint").decode()).size if before else 0
+                covered = b"".join(line + b"\n" for line in before.split(b"\n")[:size])
+                p = subprocess.Popen([PROGRAMS.seal, "run", self.world.spool, self.world.log, "--key", self.world.key],
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                try:
+                    p.wait(timeout=r.random() * 0.008)
+                    self.assertEqual(p.returncode, 0)
+                    ended += 1
+                except subprocess.TimeoutExpired:
+                    p.kill()
+                    p.wait()
+                    kills += 1
+                self.check_between(covered)
+        self.assertEqual(self.world.seal().returncode, 0)
+        self.assertEqual(self.lines(), self.undisturbed())
+        self.assertEqual(self.world.verify_log().returncode, 0)
+        print(f"{kills} kills at random moments, {ended} runs that ended first")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
