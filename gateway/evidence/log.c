@@ -218,8 +218,15 @@ int log_read(const char *folder, struct hasher *h, struct evidence_log **ret, st
 	struct evidence_log *l = NULL;
 	int rc = log_new(folder, h, O_RDONLY, &l, err);
 
+	if (rc != 0)
+		return rc;
+	/* Half of what a run writes would look like what somebody added.  Loaded, it may go on. */
+	if (flock(l->fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+		rc = error_set(err, ERROR_BUSY, "a process seals into %s just now: try again",
+			       folder);
 	if (rc == 0)
 		rc = load(l, err);
+	flock(l->fd, LOCK_UN);
 	if (rc == 0 && !l->begun)
 		rc = error_set(err, ERROR_CORRUPT, "%s has no checkpoint", folder);
 	if (rc != 0) {
@@ -300,6 +307,11 @@ uint64_t log_size(const struct evidence_log *l)
 	return l->size;
 }
 
+uint64_t log_pending(const struct evidence_log *l)
+{
+	return l->size < l->lines ? l->lines - l->size : 0;
+}
+
 const struct segment_leaf *log_leaf(const struct evidence_log *l, uint64_t index)
 {
 	assert(index < l->size);
@@ -358,12 +370,12 @@ int log_commit(struct evidence_log *l, struct error *err)
 	int rc;
 
 	assert(l->key != NULL);
-	if (l->size < l->lines)
+	if (log_pending(l) > 0)
 		return error_set(err, ERROR_CORRUPT,
 				 "%s/" LOG_NAME ": %" PRIu64
 				 " lines behind the checkpoint are of segments that the spool "
 				 "does not have: an older checkpoint was put in place?",
-				 l->folder, l->lines - l->size);
+				 l->folder, log_pending(l));
 	if (fsync(l->fd) != 0)
 		return error_errno(err, ERROR_IO, "cannot sync %s/" LOG_NAME, l->folder);
 	if ((rc = write_checkpoint(l, err)) != 0)

@@ -19,8 +19,8 @@
 struct evidence_log;
 
 /*
- * For reading.  ERROR_IO: no such log; ERROR_CORRUPT: it is not what its checkpoint says, or no
- * checkpoint can be read.  The hasher is borrowed.
+ * For reading.  ERROR_IO: no such log; ERROR_BUSY: a run is writing it; ERROR_CORRUPT: it is not
+ * what its checkpoint says, or no checkpoint can be read.  The hasher is borrowed.
  */
 int log_read(const char *folder, struct hasher *h, struct evidence_log **ret, struct error *err);
 
@@ -34,7 +34,8 @@ int log_open(const char *folder, const char *origin, const struct log_key *key, 
 void log_close(struct evidence_log *l); /* NULL-safe; drops what was not committed */
 
 const struct checkpoint *log_checkpoint(const struct evidence_log *l);
-uint64_t log_size(const struct evidence_log *l); /* lines that are believed */
+uint64_t log_size(const struct evidence_log *l);    /* lines that are believed */
+uint64_t log_pending(const struct evidence_log *l); /* lines that the spool must give again */
 const struct segment_leaf *log_leaf(const struct evidence_log *l, uint64_t index);
 const struct tree *log_tree(const struct evidence_log *l); /* of at least log_size() leaves */
 uint64_t log_uncovered(const struct evidence_log *l); /* bytes behind what the checkpoint covers */

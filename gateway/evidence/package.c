@@ -3,44 +3,16 @@
 #include <assert.h>
 #include <endian.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/evidence/measure.h"
+#include "gateway/evidence/path.h"
 #include "gateway/evidence/text.h"
 
 #define FIRST_LINE "haulgate evidence 1\n"
 
-static const char *const path_names[HASH_KINDS] = { " sha256=", " sm3=" };
-
 /* ---- writing ---- */
-
-static void write_hex(FILE *out, const void *bytes, size_t size)
-{
-	const uint8_t *at = bytes;
-	char digits[3];
-
-	for (size_t i = 0; i < size; i++) {
-		hex_write(at + i, 1, digits);
-		fputs(digits, out);
-	}
-}
-
-static void write_paths(FILE *out, const struct tree *t, uint64_t index, uint64_t size)
-{
-	struct path path;
-
-	for (int kind = 0; kind < HASH_KINDS; kind++) {
-		tree_inclusion(t, (enum hash_kind)kind, index, size, &path);
-		fputs(path_names[kind], out);
-		for (size_t i = 0; i < path.count; i++) {
-			if (i > 0)
-				fputc(',', out);
-			write_hex(out, path.hashes[i].bytes, HASH_SIZE);
-		}
-	}
-}
 
 void package_begin(FILE *out, const struct checkpoint *c, const struct log_key *key)
 {
@@ -49,28 +21,33 @@ void package_begin(FILE *out, const struct checkpoint *c, const struct log_key *
 
 	checkpoint_write(c, text);
 	fprintf(out, FIRST_LINE "%spublic ", text);
-	write_hex(out, der.at, der.size);
+	hex_print(out, der.at, der.size);
 	fputc('\n', out);
 }
 
 void package_segment(FILE *out, const struct segment_leaf *leaf, const struct tree *log,
 		     uint64_t index, uint64_t size)
 {
+	struct path paths[HASH_KINDS];
 	char text[LEAF_TEXT_SIZE];
 
+	paths_include(log, index, size, paths);
 	leaf_write(leaf, text);
 	fprintf(out, "%s\nlog index=%" PRIu64, text, index);
-	write_paths(out, log, index, size);
+	paths_write(out, paths);
 	fputc('\n', out);
 }
 
 void package_record(FILE *out, const struct tree *records, uint64_t index, uint64_t position,
 		    const void *bytes, size_t size)
 {
+	struct path paths[HASH_KINDS];
+
+	paths_include(records, index, tree_size(records), paths);
 	fprintf(out, "record index=%" PRIu64 " position=%" PRIu64, index, position);
-	write_paths(out, records, index, tree_size(records));
+	paths_write(out, paths);
 	fputs(" bytes=", out);
-	write_hex(out, bytes, size);
+	hex_print(out, bytes, size);
 	fputc('\n', out);
 }
 
@@ -86,29 +63,13 @@ struct check {
 	const char *text;
 	struct hasher *hasher;
 	const struct log_key *key;
-	package_step *step;
-	void *arg;
-	bool sound;
+	struct steps *steps;
 	struct checkpoint checkpoint;
 	struct segment_leaf leaf; /* of the records that are read */
 	uint64_t next_segment;	  /* indices rise: each thing stands in one place */
 	uint64_t next_record;
 	uint64_t records;
 };
-
-static void __attribute__((format(printf, 3, 4)))
-tell(struct check *c, bool sound, const char *format, ...)
-{
-	char text[512];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	if (!sound)
-		c->sound = false;
-	c->step(sound, text, c->arg);
-}
 
 /* Nothing behind it can be read.  Always false. */
 static bool unreadable(struct check *c, const char *what)
@@ -117,29 +78,14 @@ static bool unreadable(struct check *c, const char *what)
 
 	for (const char *p = c->text; p < c->at.at; p++)
 		line += *p == '\n';
-	tell(c, false, "line %zu is not %s, as it would be in an unchanged package", line, what);
+	step_tell(c->steps, false, "line %zu is not %s, as it would be in an unchanged package",
+		  line, what);
 	return false;
-}
-
-static void read_path(struct cursor *at, const char *name, struct path *ret)
-{
-	ret->count = 0;
-	cursor_word(at, name);
-	if (at->at == at->end || *at->at == ' ' || *at->at == '\n')
-		return; /* a tree of one leaf */
-	do {
-		if (ret->count == PATH_HASHES) {
-			at->bad = true;
-			return;
-		}
-		cursor_hex(at, ret->hashes[ret->count++].bytes, HASH_SIZE);
-	} while (cursor_takes(at, ","));
 }
 
 static bool check_checkpoint(struct check *c)
 {
 	struct checkpoint *p = &c->checkpoint;
-	char when[CHECKPOINT_TIME_SIZE];
 	size_t size;
 
 	if (!cursor_takes(&c->at, FIRST_LINE))
@@ -148,18 +94,7 @@ static bool check_checkpoint(struct check *c)
 	if (size == 0)
 		return unreadable(c, "the beginning of a checkpoint");
 	c->at.at += size;
-	checkpoint_time(p, when);
-	if (checkpoint_signed(p, c->key))
-		tell(c, true,
-		     "checkpoint: %s says at %s (clock %s) that its log has %" PRIu64
-		     " segments; signed with your key (%s)",
-		     p->origin, when, checkpoint_clock(p), p->size, log_key_algorithm(c->key));
-	else if (!hash_same(&p->key_id, log_key_id(c->key)))
-		tell(c, false, "checkpoint: it names another key than yours");
-	else
-		tell(c, false,
-		     "checkpoint: its signature is wrong: its text or the signature was "
-		     "changed");
+	step_checkpoint(c->steps, "checkpoint", p, c->key);
 	return true;
 }
 
@@ -177,7 +112,7 @@ static bool check_public_key(struct check *c)
 	if (c->at.bad)
 		return unreadable(c, "the public key");
 	if (theirs.size != 2 * der.size || memcmp(theirs.at, mine, theirs.size) != 0)
-		tell(c, false, "public key: the package brings another one than yours");
+		step_tell(c->steps, false, "public key: the package brings another one than yours");
 	return true;
 }
 
@@ -194,8 +129,7 @@ static bool check_segment(struct check *c)
 	c->at.at = end + 1;
 	cursor_word(&c->at, "log index=");
 	index = cursor_number(&c->at);
-	for (int kind = 0; kind < HASH_KINDS; kind++)
-		read_path(&c->at, path_names[kind], &path[kind]);
+	paths_read(&c->at, path);
 	cursor_word(&c->at, "\n");
 	if (c->at.bad || index < c->next_segment)
 		return unreadable(c, "the place of the segment above in the log");
@@ -208,18 +142,18 @@ static bool check_segment(struct check *c)
 				  &c->checkpoint.root[kind]))
 			continue;
 		sound = false;
-		tell(c, false,
-		     "segment %016" PRIx64 ": is not line %" PRIu64
-		     " of the log by the %s root: its line, number or path was changed",
-		     c->leaf.base, index + 1, hash_name(kind));
+		step_tell(c->steps, false,
+			  "segment %016" PRIx64 ": is not line %" PRIu64
+			  " of the log by the %s root: its line, number or path was changed",
+			  c->leaf.base, index + 1, hash_name(kind));
 	}
 	if (sound)
-		tell(c, true,
-		     "segment %016" PRIx64 ": line %" PRIu64 " of %" PRIu64 "; gateway %" PRIu64
-		     ", positions up to %" PRIu64 ", %" PRIu64 " records, %" PRIu64
-		     " flaws when sealed",
-		     c->leaf.base, index + 1, size, c->leaf.gateway, c->leaf.end, c->leaf.records,
-		     c->leaf.flaws);
+		step_tell(c->steps, true,
+			  "segment %016" PRIx64 ": line %" PRIu64 " of %" PRIu64
+			  "; gateway %" PRIu64 ", positions up to %" PRIu64 ", %" PRIu64
+			  " records, %" PRIu64 " flaws when sealed",
+			  c->leaf.base, index + 1, size, c->leaf.gateway, c->leaf.end,
+			  c->leaf.records, c->leaf.flaws);
 	c->next_segment = index + 1;
 	c->next_record = 0;
 	return true;
@@ -263,21 +197,22 @@ static void prove_record(struct check *c, struct record *r)
 				  &c->leaf.root[kind]))
 			continue;
 		sound = false;
-		tell(c, false,
-		     "record at %" PRIu64 ": is not number %" PRIu64 " of segment %016" PRIx64
-		     " by its %s root: its bytes, position, number or path was changed",
-		     r->position, r->index + 1, c->leaf.base, hash_name(kind));
+		step_tell(c->steps, false,
+			  "record at %" PRIu64 ": is not number %" PRIu64 " of segment %016" PRIx64
+			  " by its %s root: its bytes, position, number or path was changed",
+			  r->position, r->index + 1, c->leaf.base, hash_name(kind));
 	}
 	if (!sound)
 		return;
 	if (describe_record(c, r))
-		tell(c, true,
-		     "record at %" PRIu64 ": number %" PRIu64 " of %" PRIu64
-		     " in segment %016" PRIx64 ", sequence %" PRIu64 ", %zu bytes",
-		     r->position, r->index + 1, c->leaf.records, c->leaf.base, r->sequence,
-		     r->size);
+		step_tell(c->steps, true,
+			  "record at %" PRIu64 ": number %" PRIu64 " of %" PRIu64
+			  " in segment %016" PRIx64 ", sequence %" PRIu64 ", %zu bytes",
+			  r->position, r->index + 1, c->leaf.records, c->leaf.base, r->sequence,
+			  r->size);
 	else
-		tell(c, false, "record at %" PRIu64 ": is no record of its segment", r->position);
+		step_tell(c->steps, false, "record at %" PRIu64 ": is no record of its segment",
+			  r->position);
 }
 
 /* False: nothing behind it can be read.  *rc: ERROR_MEMORY. */
@@ -291,8 +226,7 @@ static bool check_record(struct check *c, int *rc, struct error *err)
 	r.index = cursor_number(&c->at);
 	cursor_word(&c->at, " position=");
 	r.position = cursor_number(&c->at);
-	for (int kind = 0; kind < HASH_KINDS; kind++)
-		read_path(&c->at, path_names[kind], &r.path[kind]);
+	paths_read(&c->at, r.path);
 	cursor_word(&c->at, " bytes=");
 	hex = cursor_digits(&c->at);
 	cursor_word(&c->at, "\n");
@@ -345,27 +279,21 @@ static void check_end(struct check *c)
 	if (!cursor_done(&c->at))
 		unreadable(c, "the package's end");
 	else if (records != c->records || records == 0)
-		tell(c, false,
-		     "the package says that it has %" PRIu64 " records, and %" PRIu64
-		     " are there: some were removed or added",
-		     records, c->records);
+		step_tell(c->steps, false,
+			  "the package says that it has %" PRIu64 " records, and %" PRIu64
+			  " are there: some were removed or added",
+			  records, c->records);
 }
 
 int package_check(const char *text, size_t size, const struct log_key *key, struct hasher *h,
-		  package_step *step, void *arg, struct error *err)
+		  struct steps *steps, struct error *err)
 {
-	struct check c = { .at = cursor_of(text, size),
-			   .text = text,
-			   .hasher = h,
-			   .key = key,
-			   .step = step,
-			   .arg = arg,
-			   .sound = true };
+	struct check c = {
+		.at = cursor_of(text, size), .text = text, .hasher = h, .key = key, .steps = steps
+	};
 	int rc = 0;
 
 	if (check_checkpoint(&c) && check_public_key(&c) && check_body(&c, &rc, err))
 		check_end(&c);
-	if (rc != 0)
-		return rc;
-	return c.sound ? 0 : error_set(err, ERROR_CORRUPT, "the package is not sound");
+	return rc != 0 ? rc : step_result(steps, err);
 }

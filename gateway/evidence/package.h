@@ -10,6 +10,7 @@
 
 #include "gateway/evidence/checkpoint.h"
 #include "gateway/evidence/leaf.h"
+#include "gateway/evidence/step.h"
 #include "gateway/evidence/tree.h"
 
 /* ---- writing, in this order; segments and their records by rising index; look at ferror() ---- */
@@ -25,14 +26,11 @@ void package_end(FILE *out, uint64_t records);
 
 /* ---- checking ---- */
 
-/* Each step in a sentence; sound: it holds. */
-typedef void package_step(bool sound, const char *text, void *arg);
-
 /*
  * Checks any bytes at all against a key that the reader trusts.  0: every step holds;
- * ERROR_CORRUPT: one does not, and step was told which; ERROR_MEMORY.
+ * ERROR_CORRUPT: one does not, and was told; ERROR_MEMORY.
  */
 int package_check(const char *text, size_t size, const struct log_key *key, struct hasher *h,
-		  package_step *step, void *arg, struct error *err);
+		  struct steps *steps, struct error *err);
 
 #endif

@@ -1,4 +1,5 @@
 """tools/seal and tools/verify end to end on real segments, with a second verifier.  test_seal.py PROGRAM..."""
+import fcntl
 import os
 import re
 import shutil
@@ -52,7 +53,7 @@ class EndToEnd(Case):
                 self.good(w.verify_log())
                 # Somebody else's key.
                 run(PROGRAMS.seal, "key", w.path("other"), "--algorithm", algorithm)
-                self.bad(w.verify_package(key=w.path("other.pub")), "another key than yours")
+                self.bad(w.verify_package(key=w.path("other.pub")), "brings another one than yours")
 
     def test_every_record(self):
         self.good(self.world.seal())
@@ -73,6 +74,18 @@ class EndToEnd(Case):
             w.write(15)
         self.good(w.seal())
         self.assertEqual(self.good(w.verify_log(*exports)).count("are those it was made for"), 4)
+        key = verify.Key(load(w.public))
+        for i in range(4):
+            self.good(run(PROGRAMS.seal, "grow", w.path(f"export{i}"), "--log", w.log, "--out", w.path(f"growth{i}")))
+            self.assertEqual(self.good(w.verify_package(f"growth{i}")).count("ok  growth"), 2)
+            self.assertEqual(verify.growth(load(w.path(f"growth{i}")), key), [])
+        # One checkpoint's path for another, and no path at all.
+        a, b = (load(w.path(f"growth{i}")).decode() for i in (0, 2))
+        path = lambda text: text[text.index("path sha256="):]  # noqa: E731
+        for forged in (a.replace(path(a), path(b)), a.replace(path(a), "path sha256= sm3=\n"), a + "\n"):
+            store(w.path("forged"), forged.encode())
+            self.bad(w.verify_package("forged"), "BAD")
+            self.assertNotEqual(verify.growth(forged.encode(), key), [])
         before = load(w.log + "/checkpoint")
         self.assertRegex(self.good(w.seal()), "^sealed 0 segments")
         self.assertEqual(load(w.log + "/checkpoint"), before)
@@ -82,6 +95,31 @@ class EndToEnd(Case):
         self.good(w.seal())
         self.good(w.verify_log())
         self.bad(w.verify_log(*exports), "are others than it was made for")
+        self.bad(run(PROGRAMS.seal, "grow", w.path("export1"), "--log", w.log, "--out", w.path("growth")), "does not begin as")
+
+    def test_long_log(self):
+        """More than a run seals at once; and a kill that left them all without a checkpoint."""
+        w = self.world
+        empty = w.path("empty")
+        os.mkdir(empty)
+        self.good(run(PROGRAMS.seal, "run", empty, w.log, "--key", w.key))
+        begun = load(w.log + "/checkpoint")
+        self.assertIn(b"\nsize 0\n", begun)
+        w.write(800)
+        self.good(w.seal())
+        lines = load(w.log + "/log")
+        self.assertGreater(lines.count(b"\n"), 110)
+        store(w.log + "/checkpoint", begun)
+        self.good(w.seal())
+        self.assertEqual(load(w.log + "/log"), lines)
+        self.good(w.verify_log())
+
+    def test_busy(self):
+        self.good(self.world.seal())
+        with open(self.world.log + "/log", "rb") as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            self.bad(self.world.seal(), "another process seals", code=2)
+            self.bad(self.world.verify_log(), "seals into", code=2)
 
     def test_wrong_arguments(self):
         w = self.world

@@ -122,15 +122,21 @@ class Rig:
         assert w.seal().returncode == 0
         positions = w.positions()
         assert w.prove(positions[:60:9]).returncode == 0
+        assert world.run(programs.seal, "grow", w.path("export"), "--log", w.log, "--out", w.path("growth")).returncode == 0
         self.key = verify.Key(load(w.public))
-        self.files = {p: load(p) for p in w.archives() + [w.log + "/log", w.log + "/checkpoint", w.path("export"), w.path("package")]}
+        self.files = {p: load(p) for p in w.archives() + [w.log + "/log", w.log + "/checkpoint", w.path("export"), w.path("package"),
+                                               w.path("growth")]}
         assert self.judge_log().returncode == 0 and self.judge_package().returncode == 0
 
     def judge_log(self):
         return self.world.verify_log("--checkpoint", self.world.path("export"))
 
-    def judge_package(self):
-        return self.world.verify_package()
+    def judge_package(self, name="package"):
+        return self.world.verify_package(name)
+
+    def judge(self, what):
+        name = what.split()[0]
+        return self.judge_package(name) if name in ("package", "growth") else self.judge_log()
 
     def mend(self):
         for path in self.world.archives():
@@ -146,11 +152,11 @@ class Rig:
 
     def edit(self, r):
         """One random edit; says what it was."""
-        w, what = self.world, r.choice(("archive", "archive", "archives", "log", "checkpoint", "export", "package", "package"))
+        w, what = self.world, r.choice(("archive", "archive", "archives", "log", "checkpoint", "export", "package", "package", "growth"))
         if what == "archives":
             return self.edit_archives(r)
         path = {"archive": r.choice(w.archives()), "log": w.log + "/log", "checkpoint": w.log + "/checkpoint",
-                "export": w.path("export"), "package": w.path("package")}[what]
+                **{name: w.path(name) for name in ("export", "package", "growth")}}[what]
         edit = r.choice(BYTES if what == "archive" else TEXT)
         store(path, edit(load(path), r))
         return f"{what} {edit.__name__}"
@@ -184,6 +190,8 @@ class Rig:
         w = self.world
         if what.startswith("package"):
             return verify.package(load(w.path("package")), self.key)
+        if what.startswith("growth"):
+            return verify.growth(load(w.path("growth")), self.key)
         if what.startswith(("log", "checkpoint")):
             return verify.log(load(w.log + "/log"), load(w.log + "/checkpoint"), self.key)
         return None
@@ -211,7 +219,7 @@ def main():
             made += 1
             kinds[what] = kinds.get(what, 0) + 1
             try:
-                out = rig.judge_package() if what.startswith("package") else rig.judge_log()
+                out = rig.judge(what)
             except subprocess.TimeoutExpired:
                 out = subprocess.CompletedProcess([], -1, "", "no end")
             if not found(out):

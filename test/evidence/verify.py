@@ -1,6 +1,7 @@
 """A second verifier of evidence packages and logs, written from docs/evidence.md alone; nothing of the C code is here.
 
   package(data, key)            data: bytes of the package; key: a Key.  The problems found, [] when it is sound.
+  growth(data, key)             the same of a proof of growth
   log(lines, checkpoint, key)   the same of the files <folder>/log and <folder>/checkpoint
 
 As a program: verify.py PACKAGE --key PUBLIC.pem
@@ -213,6 +214,50 @@ def package(data, key):
         return Package(data, key).problems
     except Unreadable as e:
         return [f"cannot be read: {e}"]
+
+
+# ---- growth ----
+
+def rebuild(kind, m, n, path, old_root, whole=True):
+    """(root of the first m leaves, root of all n), by taking the path apart from its end as the definition put it together."""
+    if m == n:
+        return (old_root, old_root) if whole else (path[-1], path.pop())
+    k = 1
+    while 2 * k < n:
+        k *= 2
+    side = path.pop()
+    if m <= k:
+        was, left = rebuild(kind, m, k, path, old_root, whole)
+        return was, node_hash(kind, left, side)
+    was, right = rebuild(kind, m - k, n - k, path, old_root, False)
+    return node_hash(kind, side, was), node_hash(kind, side, right)
+
+
+def grew(kind, was, new, path):
+    if was.size == 0:
+        return not path and was.root[kind] == digest(kind, b"")
+    try:
+        return was.size <= new.size and rebuild(kind, was.size, new.size, path, was.root[kind]) == (was.root[kind], new.root[kind]) and not path
+    except IndexError:
+        return False
+
+
+def growth(data, key):
+    first = "haulgate growth 1\n"
+    try:
+        text = data.decode("ascii", "replace")
+        if not text.startswith(first):
+            raise Unreadable("the first line")
+        was = Checkpoint(text[len(first):])
+        new = Checkpoint(text[len(first) + was.end:])
+        paths = re.fullmatch(rf"path sha256={PATH} sm3={PATH}\n", text[len(first) + was.end + new.end:])
+        if paths is None:
+            raise Unreadable("the path")
+    except Unreadable as e:
+        return [f"cannot be read: {e}"]
+    problems = was.problems(key) + new.problems(key) + ([] if was.origin == new.origin else ["two logs"])
+    return problems + [f"the log did not only grow ({kind})" for kind, path in zip(KINDS, paths.groups())
+                       if not grew(kind, was, new, hashes(path))]
 
 
 def log(lines, checkpoint, key):

@@ -35,8 +35,8 @@ static const struct argument_option options[] = {
 	{ "damaged", NULL, "seal damaged segments and gaps too; the log says so for ever" },
 	{ "algorithm", "NAME", "of the new key: ed25519 (default) or sm2" },
 	{ "spool", "DIR", "the spool (prove)" },
-	{ "log", "FOLDER", "the evidence log (prove)" },
-	{ "out", "FILE", "the package; it is replaced (prove)" },
+	{ "log", "FOLDER", "the evidence log (prove, grow)" },
+	{ "out", "FILE", "the file to write; it is replaced (prove, grow)" },
 	{ 0 },
 };
 
@@ -46,6 +46,8 @@ static const struct argument_command commands[] = {
 	  "seal the archived segments of SPOOL that the log in FOLDER does not have yet" },
 	{ "prove", "POSITION ...", "spool archive-dir log out", 1, 1000, seal_prove,
 	  "write a package that proves the records at these positions" },
+	{ "grow", "OLD", "log out", 1, 1, seal_grow,
+	  "write a proof that the log only grew since the exported checkpoint OLD" },
 	{ "key", "FILE", "algorithm", 1, 1, seal_key,
 	  "make a key: FILE, and the public half as FILE.pub" },
 	{ 0 },
@@ -173,7 +175,7 @@ static int seal_segment(struct run *r, struct error *err)
 		goto out;
 	}
 	rc = log_append(r->log, &m.leaf, err);
-	if (rc == 0 && ++r->sealed % COMMIT_EVERY == 0 && log_size(r->log) > size)
+	if (rc == 0 && ++r->sealed % COMMIT_EVERY == 0 && log_pending(r->log) == 0)
 		rc = log_commit(r->log, err);
 out:
 	measured_release(&m);

@@ -1,4 +1,4 @@
-/* Packages: records of the spool with everything that proves them. */
+/* What goes out: packages with records and all that proves them, and proofs of growth. */
 #include "tools/cli/seal.h"
 
 #include <errno.h>
@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/evidence/growth.h"
 #include "gateway/evidence/log.h"
 #include "gateway/evidence/measure.h"
 #include "gateway/evidence/package.h"
-#include "gateway/identity/file.h"
 
 struct wanted {
 	uint64_t position;
@@ -29,6 +29,7 @@ struct prove {
 	struct hasher *hasher;
 	struct evidence_log *log;
 	struct log_key *key;
+	struct checkpoint old; /* that somebody kept */
 	FILE *out;
 };
 
@@ -151,25 +152,33 @@ static int write_package(struct prove *p, struct error *err)
 	return rc;
 }
 
+/* Up to size bytes of a file; more are cut off, and what needs all of them will not like it. */
+static int read_small(const char *path, char *out, size_t size, size_t *ret_size, struct error *err)
+{
+	FILE *f = fopen(path, "re");
+
+	if (f == NULL)
+		return error_errno(err, ERROR_IO, "cannot open %s", path);
+	*ret_size = fread(out, 1, size, f);
+	fclose(f);
+	return 0;
+}
+
 /* The key that the log's folder has must be the one that signed. */
 static int read_public(struct prove *p, const char *folder, struct error *err)
 {
 	char path[PATH_MAX], pem[KEY_PEM_MAX];
 	size_t size;
-	FILE *f;
 	int rc;
 
 	if (snprintf(path, sizeof(path), "%s/public.pem", folder) >= (int)sizeof(path))
 		return error_set(err, ERROR_USAGE, "the path of the log is too long");
-	f = fopen(path, "re");
-	if (f == NULL)
-		return error_errno(err, ERROR_IO, "cannot open %s", path);
-	size = fread(pem, 1, sizeof(pem), f);
-	fclose(f);
-	rc = log_key_read_public(pem, size, path, &p->key, err);
-	if (rc == 0 && !checkpoint_signed(log_checkpoint(p->log), p->key))
-		rc = error_set(err, ERROR_CORRUPT, "%s did not sign the checkpoint", path);
-	return rc;
+	if ((rc = read_small(path, pem, sizeof(pem), &size, err)) != 0 ||
+	    (rc = log_key_read_public(pem, size, path, &p->key, err)) != 0)
+		return rc;
+	if (!checkpoint_signed(log_checkpoint(p->log), p->key))
+		return error_set(err, ERROR_CORRUPT, "%s did not sign the checkpoint", path);
+	return 0;
 }
 
 static int replace_file(const char *file, const char *bytes, size_t size, struct error *err)
@@ -182,39 +191,97 @@ static int replace_file(const char *file, const char *bytes, size_t size, struct
 	return log_file_replace(dirname(path), basename(name), bytes, size, err);
 }
 
+/* Opens the log, has write fill the text, and puts it in place. */
+static int make_file(struct prove *p, const char *folder, const char *file,
+		     int (*write)(struct prove *p, struct error *err), struct error *err)
+{
+	char *text = NULL;
+	size_t size = 0;
+	int rc;
+
+	if ((rc = hasher_new(&p->hasher, err)) != 0 ||
+	    (rc = log_read(folder, p->hasher, &p->log, err)) != 0 ||
+	    (rc = read_public(p, folder, err)) != 0)
+		return rc;
+	p->out = open_memstream(&text, &size);
+	rc = p->out != NULL ? write(p, err)
+			    : error_set(err, ERROR_MEMORY, "no memory for the text");
+	if (p->out != NULL && fclose(p->out) != 0 && rc == 0)
+		rc = error_set(err, ERROR_MEMORY, "no memory for the text");
+	if (rc == 0)
+		rc = replace_file(file, text, size, err);
+	free(text);
+	return rc;
+}
+
+static void release(struct prove *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		free(p->wanted[i].bytes);
+	free(p->wanted);
+	log_key_free(p->key);
+	log_close(p->log);
+	hasher_free(p->hasher);
+}
+
 int seal_prove(const struct arguments *a, void *context)
 {
 	const char *spool = argument(a, "spool"), *folder = argument(a, "log");
 	const char *file = argument(a, "out");
 	struct prove p = { 0 };
 	struct error err = { 0 };
-	char *text = NULL;
-	size_t size = 0;
 	int rc;
 
 	(void)context;
 	if (spool == NULL || folder == NULL || file == NULL)
 		return argument_wrong(a, "--spool, --log and --out are needed");
-	if ((rc = read_positions(a, &p, &err)) != 0 ||
-	    (rc = folder_init(&p.spool, spool, argument(a, "archive-dir"), &err)) != 0 ||
-	    (rc = hasher_new(&p.hasher, &err)) != 0 ||
-	    (rc = log_read(folder, p.hasher, &p.log, &err)) != 0 ||
-	    (rc = read_public(&p, folder, &err)) != 0)
-		goto out;
-	p.out = open_memstream(&text, &size);
-	rc = p.out != NULL ? write_package(&p, &err)
-			   : error_set(&err, ERROR_MEMORY, "no memory for the package");
-	if (p.out != NULL && fclose(p.out) != 0 && rc == 0)
-		rc = error_set(&err, ERROR_MEMORY, "no memory for the package");
+	if ((rc = read_positions(a, &p, &err)) == 0 &&
+	    (rc = folder_init(&p.spool, spool, argument(a, "archive-dir"), &err)) == 0)
+		rc = make_file(&p, folder, file, write_package, &err);
+	release(&p);
+	return rc == 0 ? ARGUMENT_DONE : seal_cannot(&err);
+}
+
+/* ---- growth ---- */
+
+static int write_growth(struct prove *p, struct error *err)
+{
+	const struct checkpoint *old = &p->old, *newest = log_checkpoint(p->log);
+	struct hash root;
+
+	if (!checkpoint_signed(old, p->key) || strcmp(old->origin, newest->origin) != 0)
+		return error_set(err, ERROR_CORRUPT, "the older checkpoint is not of this log");
+	if (old->size > newest->size)
+		return error_set(err, ERROR_CORRUPT,
+				 "the older checkpoint covers more segments than the log has");
+	for (int kind = 0; kind < HASH_KINDS; kind++) {
+		tree_root(log_tree(p->log), (enum hash_kind)kind, old->size, &root);
+		if (!hash_same(&root, &old->root[kind]))
+			return error_set(err, ERROR_CORRUPT,
+					 "the log does not begin as the older checkpoint says (%s)",
+					 hash_name((enum hash_kind)kind));
+	}
+	growth_write(p->out, old, newest, log_tree(p->log));
+	return 0;
+}
+
+int seal_grow(const struct arguments *a, void *context)
+{
+	const char *folder = argument(a, "log"), *file = argument(a, "out");
+	char text[CHECKPOINT_TEXT_SIZE];
+	struct prove p = { 0 };
+	struct error err = { 0 };
+	size_t size = 0;
+	int rc;
+
+	(void)context;
+	if (folder == NULL || file == NULL)
+		return argument_wrong(a, "--log and --out are needed");
+	rc = read_small(argument_operand(a, 0), text, sizeof(text), &size, &err);
+	if (rc == 0 && (size == 0 || checkpoint_read(text, size, &p.old) != size))
+		rc = error_set(&err, ERROR_CORRUPT, "%s is no checkpoint", argument_operand(a, 0));
 	if (rc == 0)
-		rc = replace_file(file, text, size, &err);
-out:
-	free(text);
-	for (size_t i = 0; i < p.count; i++)
-		free(p.wanted[i].bytes);
-	free(p.wanted);
-	log_key_free(p.key);
-	log_close(p.log);
-	hasher_free(p.hasher);
+		rc = make_file(&p, folder, file, write_growth, &err);
+	release(&p);
 	return rc == 0 ? ARGUMENT_DONE : seal_cannot(&err);
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/evidence/growth.h"
 #include "gateway/evidence/package.h"
 
 enum { EXIT_SOUND = 0, EXIT_UNSOUND = 1, EXIT_USAGE = 2 };
@@ -22,7 +23,8 @@ static const char usage_text[] =
 	"       haulgate-verify --log FOLDER [--key PUBLIC.pem] [--spool DIR] [--checkpoint OLD "
 	"...]\n"
 	"\n"
-	"  Checks an evidence package, or an evidence log, and says of each step whether it "
+	"  Checks an evidence package, a proof of growth, or an evidence log, and says of each "
+	"step whether it "
 	"holds.\n"
 	"\n"
 	"  --key PUBLIC.pem    the public key, from somebody you trust: not from the package\n"
@@ -41,7 +43,7 @@ struct arguments {
 	char *checkpoints[CHECKPOINTS_MAX];
 };
 
-void verify_step(bool sound, const char *text, void *arg)
+static void print_step(bool sound, const char *text, void *arg)
 {
 	(void)arg;
 	printf("%s %s\n", sound ? "ok " : "BAD", text);
@@ -94,15 +96,17 @@ int verify_key(const char *path, struct log_key **ret, struct error *err)
 	return rc;
 }
 
-static int verify_package(const struct arguments *a, const struct log_key *key, struct hasher *h,
-			  struct error *err)
+/* A package or a growth: its first line says which. */
+static int verify_file(const struct arguments *a, const struct log_key *key, struct hasher *h,
+		       struct steps *steps, struct error *err)
 {
 	char *text = NULL;
 	size_t size = 0;
 	int rc = verify_read(a->package, PACKAGE_MAX, &text, &size, err);
 
 	if (rc == 0)
-		rc = package_check(text, size, key, h, verify_step, NULL, err);
+		rc = growth_begins(text, size) ? growth_check(text, size, key, h, steps, err)
+					       : package_check(text, size, key, h, steps, err);
 	free(text);
 	return rc;
 }
@@ -182,6 +186,7 @@ int main(int argc, char **argv)
 	struct arguments a = { 0 };
 	struct log_key *key = NULL;
 	struct hasher *h = NULL;
+	struct steps steps = { .say = print_step };
 	struct error err = { 0 };
 	int rc;
 
@@ -192,8 +197,8 @@ int main(int argc, char **argv)
 	if ((rc = hasher_new(&h, &err)) != 0 ||
 	    (a.key != NULL && (rc = verify_key(a.key, &key, &err)) != 0))
 		goto out;
-	rc = a.package != NULL ? verify_package(&a, key, h, &err)
-			       : verify_log(&a.log, key, h, &err);
+	rc = a.package != NULL ? verify_file(&a, key, h, &steps, &err)
+			       : verify_log(&a.log, key, h, &steps, &err);
 out:
 	log_key_free(key);
 	hasher_free(h);

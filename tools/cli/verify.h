@@ -1,14 +1,10 @@
 /*
- * verify.h - the two halves of haulgate-verify.  Each prints a line a step and returns 0 when
- * everything holds, ERROR_CORRUPT when something does not, or another error.
+ * verify.h - the what the files of haulgate-verify share.
  */
 #ifndef TOOLS_CLI_VERIFY_H
 #define TOOLS_CLI_VERIFY_H
 
-#include "gateway/evidence/key.h"
-
-/* "ok" or "BAD", and the sentence. */
-void verify_step(bool sound, const char *text, void *arg);
+#include "gateway/evidence/step.h"
 
 struct verify_log {
 	const char *folder;
@@ -20,7 +16,7 @@ struct verify_log {
 
 /* key NULL: the one in the folder, with a warning. */
 int verify_log(const struct verify_log *v, const struct log_key *key, struct hasher *h,
-	       struct error *err);
+	       struct steps *steps, struct error *err);
 
 /* A whole file; the caller frees it.  ERROR_CORRUPT: it has more than max bytes. */
 int verify_read(const char *path, size_t max, char **ret, size_t *ret_size, struct error *err);

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,45 +19,22 @@ struct look {
 	struct evidence_log *log;
 	struct folder spool;
 	uint64_t base; /* of the segment that is read */
-	uint64_t bad;  /* steps that do not hold */
+	struct steps *steps;
 	bool tty;
 };
-
-static void __attribute__((format(printf, 3, 4)))
-tell(struct look *l, bool sound, const char *format, ...)
-{
-	char text[1800];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	if (!sound)
-		l->bad++;
-	verify_step(sound, text, NULL);
-}
 
 /* ---- checkpoints ---- */
 
 static void check_newest(struct look *l)
 {
-	const struct checkpoint *c = log_checkpoint(l->log);
-	char when[CHECKPOINT_TIME_SIZE];
-
-	checkpoint_time(c, when);
-	tell(l, true, "log: its lines have both roots of its checkpoint");
-	if (checkpoint_signed(c, l->key))
-		tell(l, true,
-		     "checkpoint: %s says at %s (clock %s) that its log has %" PRIu64 " segments",
-		     c->origin, when, checkpoint_clock(c), c->size);
-	else
-		tell(l, false, "checkpoint: it was not signed with this key, or was changed");
+	step_tell(l->steps, true, "log: its lines have both roots of its checkpoint");
+	step_checkpoint(l->steps, "checkpoint", log_checkpoint(l->log), l->key);
 	if (log_uncovered(l->log) > 0)
-		tell(l, false,
-		     "log: %" PRIu64
-		     " bytes stand behind the last line that the checkpoint covers: "
-		     "added, or left by a run that was killed (then `seal run` mends it)",
-		     log_uncovered(l->log));
+		step_tell(l->steps, false,
+			  "log: %" PRIu64
+			  " bytes stand behind the last line that the checkpoint covers: "
+			  "added, or left by a run that was killed (then `seal run` mends it)",
+			  log_uncovered(l->log));
 }
 
 static int check_old(struct look *l, const char *path, struct error *err)
@@ -74,23 +50,25 @@ static int check_old(struct look *l, const char *path, struct error *err)
 	if (rc != 0 && rc != ERROR_CORRUPT)
 		return rc;
 	if (rc == ERROR_CORRUPT || size == 0 || checkpoint_read(text, size, &c) != size)
-		tell(l, false, "%s: is no checkpoint", path);
+		step_tell(l->steps, false, "%s: is no checkpoint", path);
 	else if (!checkpoint_signed(&c, l->key))
-		tell(l, false, "%s: was not signed with this key, or was changed", path);
+		step_tell(l->steps, false, "%s: was not signed with this key, or was changed",
+			  path);
 	else if (strcmp(c.origin, newest->origin) != 0)
-		tell(l, false, "%s: is of another log, %s", path, c.origin);
+		step_tell(l->steps, false, "%s: is of another log, %s", path, c.origin);
 	else if (c.size > newest->size)
-		tell(l, false,
-		     "%s: covers %" PRIu64 " segments, the log has %" PRIu64 ": lines were removed",
-		     path, c.size, newest->size);
+		step_tell(l->steps, false,
+			  "%s: covers %" PRIu64 " segments, the log has %" PRIu64
+			  ": lines were removed",
+			  path, c.size, newest->size);
 	else {
 		grew = true;
 		for (int kind = 0; kind < HASH_KINDS; kind++) {
 			tree_root(log_tree(l->log), (enum hash_kind)kind, c.size, &root);
 			grew = grew && hash_same(&root, &c.root[kind]);
 		}
-		tell(l, grew, "%s: the first %" PRIu64 " lines %s", path, c.size,
-		     grew ? "are those it was made for" : "are others than it was made for");
+		step_tell(l->steps, grew, "%s: the first %" PRIu64 " lines %s", path, c.size,
+			  grew ? "are those it was made for" : "are others than it was made for");
 	}
 	free(text);
 	return 0;
@@ -140,16 +118,18 @@ static int check_segment(struct look *l, uint64_t index, uint64_t *ret_missing, 
 		fputs("\r\033[K", stderr);
 	if (rc == ERROR_NOT_FOUND) {
 		++*ret_missing;
-		tell(l, false, "segment %016" PRIx64 ": line %" PRIu64 " of the log; it is gone",
-		     leaf->base, index + 1);
+		step_tell(l->steps, false,
+			  "segment %016" PRIx64 ": line %" PRIu64 " of the log; it is gone",
+			  leaf->base, index + 1);
 		rc = 0;
 	} else if (rc == ERROR_CORRUPT) {
-		tell(l, false, "segment %016" PRIx64 ": cannot be read: %s", leaf->base, err->text);
+		step_tell(l->steps, false, "segment %016" PRIx64 ": cannot be read: %s", leaf->base,
+			  err->text);
 		rc = 0;
 	} else if (rc == 0) {
 		what = difference(&m.leaf, leaf);
 		if (what != NULL)
-			tell(l, false, "segment %016" PRIx64 ": %s", leaf->base, what);
+			step_tell(l->steps, false, "segment %016" PRIx64 ": %s", leaf->base, what);
 	}
 	measured_release(&m);
 	return rc;
@@ -170,13 +150,14 @@ static int check_strangers(struct look *l, struct error *err)
 			newer++;
 		else if (log_find(l->log, name->base) == UINT64_MAX &&
 			 name->base >= log_leaf(l->log, 0)->base)
-			tell(l, false,
-			     "segment %016" PRIx64 ": is between sealed ones, and the log "
-			     "does not know it",
-			     name->base);
+			step_tell(l->steps, false,
+				  "segment %016" PRIx64 ": is between sealed ones, and the log "
+				  "does not know it",
+				  name->base);
 	}
 	if (rc == 0)
-		tell(l, true, "spool: %" PRIu64 " segments are newer than the log", newer);
+		step_tell(l->steps, true, "spool: %" PRIu64 " segments are newer than the log",
+			  newer);
 	segment_list_release(&list);
 	return rc;
 }
@@ -184,7 +165,7 @@ static int check_strangers(struct look *l, struct error *err)
 static int check_spool(struct look *l, struct error *err)
 {
 	const struct verify_log *v = l->arguments;
-	const uint64_t before = l->bad;
+	const uint64_t before = l->steps->bad;
 	uint64_t missing = 0;
 	int rc = folder_init(&l->spool, v->spool, v->archive, err);
 
@@ -194,9 +175,10 @@ static int check_spool(struct look *l, struct error *err)
 		rc = check_segment(l, i, &missing, err);
 	if (rc != 0)
 		return rc;
-	if (l->bad == before)
-		tell(l, true, "segments: each one from position %" PRIu64 " on is as it was sealed",
-		     v->from);
+	if (l->steps->bad == before)
+		step_tell(l->steps, true,
+			  "segments: each one from position %" PRIu64 " on is as it was sealed",
+			  v->from);
 	else if (missing > 0)
 		printf("    %" PRIu64 " segments are gone; say --from POSITION if the oldest were "
 		       "moved away\n",
@@ -215,9 +197,9 @@ static int own_key(const struct verify_log *v, struct log_key **ret, struct erro
 }
 
 int verify_log(const struct verify_log *v, const struct log_key *key, struct hasher *h,
-	       struct error *err)
+	       struct steps *steps, struct error *err)
 {
-	struct look l = { .arguments = v, .key = key, .hasher = h };
+	struct look l = { .arguments = v, .key = key, .hasher = h, .steps = steps };
 	struct log_key *own = NULL;
 	int rc = 0;
 
@@ -236,8 +218,5 @@ int verify_log(const struct verify_log *v, const struct log_key *key, struct has
 		rc = check_spool(&l, err);
 	log_close(l.log);
 	log_key_free(own);
-	if (rc != 0)
-		return rc;
-	return l.bad == 0 ? 0
-			  : error_set(err, ERROR_CORRUPT, "%" PRIu64 " steps do not hold", l.bad);
+	return rc != 0 ? rc : step_result(steps, err);
 }
