@@ -6,8 +6,9 @@ import shutil
 import sys
 import unittest
 
+import verify
 import world
-from world import ALGORITHMS, World, load, run, store, verify
+from world import ALGORITHMS, World, load, run, store
 
 PROGRAMS = world.Programs(sys.argv[1:])
 

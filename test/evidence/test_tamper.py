@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 
+import verify
 import world
-from world import ALGORITHMS, World, load, store, verify
+from world import ALGORITHMS, World, load, store
 
 
 # ---- edits of bytes: (data, random) -> data ----

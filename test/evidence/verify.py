@@ -237,7 +237,8 @@ def grew(kind, was, new, path):
     if was.size == 0:
         return not path and was.root[kind] == digest(kind, b"")
     try:
-        return was.size <= new.size and rebuild(kind, was.size, new.size, path, was.root[kind]) == (was.root[kind], new.root[kind]) and not path
+        roots = rebuild(kind, was.size, new.size, path, was.root[kind]) if was.size <= new.size else None
+        return roots == (was.root[kind], new.root[kind]) and not path
     except IndexError:
         return False
 
