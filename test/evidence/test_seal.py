@@ -208,6 +208,11 @@ class Refusals(Case):
         self.bad(self.world.verify_log(), "100 bytes stand behind the last line")
         self.good(self.world.seal())
         self.good(self.world.verify_log())
+        # And where nothing new comes to stand over it.
+        with open(self.world.log + "/log", "ab") as f:
+            f.write(self.log[:100])
+        self.good(self.world.seal())
+        self.good(self.world.verify_log())
 
     def test_damaged_segment(self):
         new = self.world.archives()[len(self.log.splitlines())]
