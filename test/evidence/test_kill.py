@@ -6,6 +6,7 @@ then at random moments, several times in a row, while the spool grows.  Between:
 """
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -88,6 +89,26 @@ class Kill(unittest.TestCase):
         shutil.copytree(self.world.log, start)
         self.world.write(25)
         print(f"{self.sweep(start)} kills of a run that goes on")
+
+    def test_order_of_syncs(self):
+        """What a kill does not show and a power cut would: each thing is synced before what rests on it is written."""
+        self.assertEqual(self.world.seal().returncode, 0)
+        self.world.write(25)
+        trace = self.world.path("trace")
+        out = run("strace", "-y", "-o", trace, "-e", "trace=pwrite64,fsync,rename", PROGRAMS.seal, "run", self.world.spool,
+                  self.world.log, "--key", self.world.key, env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
+        if "PTRACE" in out.stderr or "ptrace" in out.stderr:
+            self.skipTest("ptrace is not allowed here")
+        self.assertEqual(out.returncode, 0, out.stderr)
+        folder, calls = os.path.realpath(self.world.log), []
+        for line in load(trace).decode("ascii", "replace").split("\n"):
+            m = re.match(r'(pwrite64|fsync)\(\d+<([^>]*)>|(rename)\("([^"]*)"', line)
+            if m and (m.group(2) or m.group(4)).startswith(folder):
+                calls.append(f"{m.group(1) or m.group(3)} {(m.group(2) or m.group(4))[len(folder):]}")
+        lines = [c for c in calls if c == "pwrite64 /log"]
+        self.assertGreater(len(lines), 1)
+        self.assertEqual(calls[:len(lines) + 5], lines + ["fsync /log", "pwrite64 /checkpoint.tmp", "fsync /checkpoint.tmp",
+                                                          "rename /checkpoint.tmp", "fsync "])
 
     def test_random_moments(self):
         r = random.Random(5)
