@@ -2,14 +2,26 @@
 
 #include <assert.h>
 #include <endian.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "gateway/spool/archive.h"
 #include "gateway/spool/walk.h"
 
 static_assert((int)CHAIN_SIZE == (int)HASH_SIZE, "the spool's chain is of SHA-256");
+
+int spool_readable(const struct folder *f, struct error *err)
+{
+	const int fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_errno(err, ERROR_IO, "cannot read the spool %s", f->dir);
+	close(fd);
+	return 0;
+}
 
 struct measurement {
 	const struct measure_events *events;

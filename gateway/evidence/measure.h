@@ -18,6 +18,12 @@ struct measure_events {
 	void *arg;
 };
 
+/*
+ * A spool that is not there must not look like an empty one.  Opened, not asked for by access(),
+ * which does not count capabilities.
+ */
+int spool_readable(const struct folder *f, struct error *err);
+
 struct measured {
 	struct segment_leaf leaf;
 	struct tree *records; /* a leaf of each record: its position (8 bytes), its bytes */

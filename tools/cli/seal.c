@@ -270,10 +270,9 @@ static int run_parse(const struct arguments *a, struct run *r, struct error *err
 	r->export = argument(a, "export");
 	r->damaged_too = argument_given(a, "damaged");
 	r->tty = isatty(STDERR_FILENO) == 1;
-	if (access(argument_operand(a, 0), R_OK | X_OK) != 0)
-		return error_errno(err, ERROR_USAGE, "cannot read the spool %s",
-				   argument_operand(a, 0));
-	return folder_init(&r->spool, argument_operand(a, 0), argument(a, "archive-dir"), err);
+	if (folder_init(&r->spool, argument_operand(a, 0), argument(a, "archive-dir"), err) != 0)
+		return err->code;
+	return spool_readable(&r->spool, err);
 }
 
 int seal_run(const struct arguments *a, void *context)

@@ -169,8 +169,8 @@ static int check_spool(struct look *l, struct error *err)
 	uint64_t missing = 0;
 	int rc = folder_init(&l->spool, v->spool, v->archive, err);
 
-	if (rc == 0 && access(l->spool.dir, R_OK | X_OK) != 0)
-		rc = error_errno(err, ERROR_IO, "cannot read the spool %s", v->spool);
+	if (rc == 0)
+		rc = spool_readable(&l->spool, err);
 	for (uint64_t i = 0; rc == 0 && i < log_size(l->log); i++)
 		rc = check_segment(l, i, &missing, err);
 	if (rc != 0)
