@@ -27,6 +27,7 @@ struct measurement {
 	const struct measure_events *events;
 	struct measured *result;
 	struct segment *segment;
+	uint64_t chained; /* records that the chain covers */
 };
 
 void record_leaf(uint64_t position, const void *bytes, size_t size,
@@ -73,6 +74,7 @@ static int check(struct measurement *m, struct error *err)
 	if (rc != 0)
 		return rc;
 	leaf->end = end.end;
+	m->chained = end.records;
 	memcpy(leaf->chain.bytes, end.chain, CHAIN_SIZE);
 	return 0;
 }
@@ -148,6 +150,8 @@ int measure_segment(const struct folder *f, uint64_t base, uint64_t gateway, str
 	    (rc = hasher_file(h, path, ret->leaf.file, err)) != 0)
 		goto out;
 	ret->leaf.records = tree_size(ret->records);
+	if (ret->leaf.flaws == 0 && ret->leaf.records != m.chained)
+		flaw(&m, "it has records that its chain does not cover");
 	for (int kind = 0; kind < HASH_KINDS; kind++)
 		tree_root(ret->records, (enum hash_kind)kind, ret->leaf.records,
 			  &ret->leaf.root[kind]);
