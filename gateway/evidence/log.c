@@ -206,8 +206,10 @@ static int log_new(const char *folder, struct hasher *h, int flags, struct evide
 	path_of(l, LOG_NAME, path);
 	l->fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (l->fd < 0) {
+		const int rc = error_errno(err, ERROR_IO, "cannot open %s", path);
+
 		free(l);
-		return error_errno(err, ERROR_IO, "cannot open %s", path);
+		return rc;
 	}
 	*ret = l;
 	return 0;

@@ -52,6 +52,7 @@ class EndToEnd(Case):
                 self.assertEqual(verify.log(load(w.log + "/log"), load(w.log + "/checkpoint"), key), [])
                 self.assertEqual(load(w.log + "/public.pem"), load(w.public))
                 self.good(w.verify_log())
+                self.assertIn("vouches for itself", self.good(run(PROGRAMS.verify, "--log", w.log)))
                 # Somebody else's key.
                 run(PROGRAMS.seal, "key", w.path("other"), "--algorithm", algorithm)
                 self.bad(w.verify_package(key=w.path("other.pub")), "brings another one than yours")
