@@ -54,8 +54,8 @@ int64_t assess_day_last(const struct assess_day *d)
 
 static double power_kw(const struct assess_day *d, double torque_pct)
 {
-	return fmax(torque_pct, 0) / 100 * d->facts.reference_torque_nm * d->now.engine_rpm * M_PI /
-	       30000;
+	return engine_power_kw(fmax(torque_pct, 0), d->facts.reference_torque_nm,
+			       d->now.engine_rpm);
 }
 
 static void work_step(struct assess_day *d, const struct gates *g)
@@ -133,7 +133,7 @@ static void engine_step(struct assess_day *d, const struct rule_set *rules)
 	    present(s->fuel_flow_lph)) {
 		nox_g = nox_mass_flow_gps(s->nox_downstream_ppm, s->air_flow_kgph,
 					  s->fuel_flow_lph);
-		fuel_kg = s->fuel_flow_lph * FUEL_KG_PER_L / 3600;
+		fuel_kg = fuel_mass_kgph(s->fuel_flow_lph, FUEL_KG_PER_L) / 3600;
 	}
 	d->totals.nox_g += nox_g;
 	d->totals.fuel_kg += fuel_kg;

@@ -7,6 +7,7 @@
 #define GATEWAY_ASSESS_FOLD_H
 
 #include "gateway/assess/parameter.h"
+#include "gateway/assess/physics.h"
 #include "gateway/assess/state.h"
 
 /* ---- second.c: what a second holds ---- */
@@ -75,10 +76,5 @@ void passage_result(const struct assess_day *d, struct assess_result *ret);
 
 /* Folds the second that is still open, as if the next one had begun. */
 void fold_finish(struct assess_day *d, const struct rule_set *rules);
-
-/* ---- mass.c ---- */
-
-/* Source of each constant: docs/rules.md. */
-static const double FUEL_KG_PER_L = 0.84;
 
 #endif

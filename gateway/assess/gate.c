@@ -5,8 +5,8 @@
 #include <assert.h>
 #include <math.h>
 
-static const double RUN_RPM = 400, WARM_COOLANT_C = 70, HOT_IN_C = 250, HOT_OUT_C = 220,
-		    HOT_IN_MAX_C = 500, ALTITUDE_KPA = 76, REGENERATION_IN_C = 480;
+static const double HOT_IN_C = 250, HOT_OUT_C = 220, HOT_IN_MAX_C = 500, ALTITUDE_KPA = 76,
+		    REGENERATION_IN_C = 480;
 /* Load: fuel rate of an engine of unknown and of known power, or net power when there is no fuel
  * rate. */
 static const double LOAD_FUEL_LPH = 12, LOAD_FUEL_LPH_PER_KW = 0.06, LOAD_POWER_SHARE = 0.2;
@@ -67,18 +67,18 @@ static bool loaded(const struct second *s, const struct vehicle_facts *facts)
 		return false;
 	/* Whatever the field means, net torque is at least this. */
 	torque = s->net_torque_pct - s->friction_torque_pct;
-	return torque / 100 * facts->reference_torque_nm * s->engine_rpm * M_PI / 30000 >=
+	return engine_power_kw(torque, facts->reference_torque_nm, s->engine_rpm) >=
 	       LOAD_POWER_SHARE * facts->rated_power_kw;
 }
 
 void gate_step(struct assess_day *d, struct gates *ret)
 {
 	const struct second *s = &d->now;
-	enum answer_of_gate run = at_least(s->engine_rpm, RUN_RPM);
+	enum answer_of_gate run = at_least(s->engine_rpm, ENGINE_RUNS_RPM);
 	bool hot, altitude;
 
 	ret->running = run == YES;
-	ret->warm = hold_step(&d->warm, s->at, both(run, at_least(s->coolant_c, WARM_COOLANT_C))) >=
+	ret->warm = hold_step(&d->warm, s->at, both(run, at_least(s->coolant_c, ENGINE_WARM_C))) >=
 		    WARM_S;
 	hot = hold_step(&d->temperature, s->at,
 			both(at_least(s->scr_in_c, HOT_IN_C), at_least(s->scr_out_c, HOT_OUT_C))) >=

@@ -167,13 +167,13 @@ static void nox_step(struct assess_day *d, const struct rule_set *rules, const s
 	if (present(s->air_flow_kgph) && present(s->fuel_flow_lph)) {
 		b->high_nox_g += nox_mass_flow_gps(s->nox_downstream_ppm, s->air_flow_kgph,
 						   s->fuel_flow_lph);
-		b->high_fuel_kg += s->fuel_flow_lph * FUEL_KG_PER_L / 3600;
+		b->high_fuel_kg += fuel_mass_kgph(s->fuel_flow_lph, FUEL_KG_PER_L) / 3600;
 	}
 }
 
 static void dpf_step(const struct second *s, const struct rule_set *rules, struct bucket *b)
 {
-	double flow = s->air_flow_kgph + s->fuel_flow_lph * FUEL_KG_PER_L;
+	double flow = s->air_flow_kgph + fuel_mass_kgph(s->fuel_flow_lph, FUEL_KG_PER_L);
 
 	if (!present(s->dpf_dp_kpa) || !present(flow) ||
 	    flow < parameter(rules, dpf_missing, exhaust_flow_kgph))

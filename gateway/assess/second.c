@@ -4,13 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-/*
- * Above these a value is a fault of the sensor or of the terminal, not a measurement, and is
- * absent. A NOx sensor ends at 3012.75 ppm and rests there when it fails; -200 ppm (raw 0) is sent
- * while it is not ready.  No truck engine takes 200 L/h.
- */
-static const double NOX_MAX_PPM = 3000, NOX_NOT_READY_PPM = -199.99, FUEL_MAX_LPH = 200;
-
 /* Names as in the field tables, so that each is one row. */
 #define SECOND_VALUES(X)                                                                           \
 	X(speed_kmh)                                                                               \
@@ -91,10 +84,8 @@ void second_take(struct second *s, const struct block *b, struct geo_cursor *cur
 	s->rank = (uint8_t)rank;
 	values_clear(s);
 	values_read(s, b, rank);
-	if (s->nox_downstream_ppm > NOX_MAX_PPM || s->nox_downstream_ppm < NOX_NOT_READY_PPM)
-		s->nox_downstream_ppm = NAN;
-	if (s->fuel_flow_lph > FUEL_MAX_LPH)
-		s->fuel_flow_lph = NAN;
+	s->nox_downstream_ppm = nox_reading_ppm(s->nox_downstream_ppm);
+	s->fuel_flow_lph = fuel_reading_lph(s->fuel_flow_lph);
 
 	s->place_known = info_position(b->info, b->body, &s->lon, &s->lat);
 	if (!s->place_known)
