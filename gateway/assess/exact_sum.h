@@ -1,0 +1,47 @@
+/*
+ * exact_sum.h - a sum from which can be taken again what was put in, without a trace.
+ *
+ * Fixed point of 128 bits: a step is 2^-96, so each value of 2^-44 (6e-14) and more goes in with
+ * all 53 bits of its double, and smaller ones to within 6e-30.  A window that slides over a trip by
+ * adding in front and taking away behind stays exact for ever, in any order; sums of doubles, and
+ * differences of their prefix sums, would keep what a large value rounded away.
+ */
+#ifndef GATEWAY_ASSESS_EXACT_SUM_H
+#define GATEWAY_ASSESS_EXACT_SUM_H
+
+#include <assert.h>
+#include <math.h>
+
+struct exact_sum {
+	__int128 steps; /* all zero: an empty sum */
+};
+
+/*
+ * Room for 2^20 of the largest, 12 days of seconds.  The largest that comes is the NOx of an
+ * interval of 300 s behind a sensor at its end stop, 1,440 g.
+ */
+static const double EXACT_SUM_VALUE_MAX = 2048;
+
+static inline __int128 exact_sum_steps(double value)
+{
+	assert(fabs(value) <= EXACT_SUM_VALUE_MAX);
+	return (__int128)rint(value * 0x1p96);
+}
+
+static inline void exact_sum_add(struct exact_sum *s, double value)
+{
+	s->steps += exact_sum_steps(value);
+}
+
+static inline void exact_sum_take(struct exact_sum *s, double value)
+{
+	s->steps -= exact_sum_steps(value);
+}
+
+/* The nearest double. */
+static inline double exact_sum_value(const struct exact_sum *s)
+{
+	return (double)s->steps * 0x1p-96;
+}
+
+#endif
