@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdint.h>
 
 struct exact_sum {
 	__int128 steps; /* all zero: an empty sum */
@@ -22,10 +23,15 @@ struct exact_sum {
  */
 static const double EXACT_SUM_VALUE_MAX = 2048;
 
+/* In two parts that each fit the processor's own conversion; what is below a step is cut off. */
 static inline __int128 exact_sum_steps(double value)
 {
+	int64_t high, low;
+
 	assert(fabs(value) <= EXACT_SUM_VALUE_MAX);
-	return (__int128)rint(value * 0x1p96);
+	high = (int64_t)(value * 0x1p44);
+	low = (int64_t)((value * 0x1p44 - (double)high) * 0x1p52);
+	return (__int128)high * (INT64_C(1) << 52) + low;
 }
 
 static inline void exact_sum_add(struct exact_sum *s, double value)

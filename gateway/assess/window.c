@@ -79,18 +79,20 @@ static void heap_sink(double *values, size_t count, size_t root)
 	values[root] = value;
 }
 
-/* Heap sort: in place, and O(n log n) whatever comes; qsort() may allocate. */
-static void sort(double *values, size_t count)
+/*
+ * The largest becomes values[0].  A heap: in place, O(n log n) whatever comes, and what is above
+ * the 90th percentile is all that has to be taken off; qsort() may allocate.
+ */
+static void heap_make(double *values, size_t count)
 {
 	for (size_t root = count / 2; root-- > 0;)
 		heap_sink(values, count, root);
-	for (size_t end = count; end-- > 1;) {
-		const double largest = values[0];
+}
 
-		values[0] = values[end];
-		values[end] = largest;
-		heap_sink(values, end, 0);
-	}
+static void heap_pop(double *values, size_t count)
+{
+	values[0] = values[count - 1];
+	heap_sink(values, count - 1, 0);
 }
 
 /* ceil(0.9 N), from 1, without rounding. */
@@ -103,13 +105,19 @@ void window_summarise(const struct window_series *s, const struct window_conditi
 		      double *scratch, struct window_summary *ret)
 {
 	*ret = (struct window_summary){ s->window_count, 0, NAN, NAN, NAN };
-	for (size_t i = 0; i < s->window_count; i++)
-		if (is_valid(&s->windows[i], c))
-			scratch[ret->valid++] = s->windows[i].mass_per_quantity;
+	for (size_t i = 0; i < s->window_count; i++) {
+		const double value = s->windows[i].mass_per_quantity;
+
+		if (!is_valid(&s->windows[i], c))
+			continue;
+		scratch[ret->valid++] = value;
+		ret->min = fmin(ret->min, value);
+	}
 	if (ret->valid == 0)
 		return;
-	sort(scratch, ret->valid);
-	ret->min = scratch[0];
-	ret->max = scratch[ret->valid - 1];
-	ret->p90 = scratch[rank_90(ret->valid) - 1];
+	heap_make(scratch, ret->valid);
+	ret->max = scratch[0];
+	for (size_t left = ret->valid; left > rank_90(ret->valid); left--)
+		heap_pop(scratch, left);
+	ret->p90 = scratch[0];
 }

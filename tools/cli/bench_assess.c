@@ -2,8 +2,8 @@
  * bench_assess.c - samples a core folds into vehicle-days, with the sample city's geometry.
  *
  * Frames of ten samples from many trucks on all routes take turns, as in the store thread, so that
- * neither the state of a vehicle-day nor the cursor's last answer is warmer than in service. Prints
- * name=value lines.
+ * neither the state of a vehicle-day nor the cursor's last answer is warmer than in service.  And
+ * the windows of a trip of a day.  Prints name=value lines.
  */
 #include <errno.h>
 #include <geos_c.h>
@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "gateway/assess/assess.h"
+#include "gateway/assess/trip.h"
 
 enum {
 	TRUCKS = 2000,
@@ -22,7 +23,8 @@ enum {
 	ROUTE_SAMPLES = 3000,
 	BODY_SIZE = 37,
 	DAY = 20780,
-	DAY_START_S = DAY * 86400 - 8 * 3600,
+	DAY_S = 86400,
+	DAY_START_S = DAY * DAY_S - 8 * 3600,
 };
 
 static const double METRES_PER_DEG = 95000; /* between a degree east and a degree north, here */
@@ -206,7 +208,7 @@ static double samples_per_s(struct bench *b, struct geo_cursor *cursor, double s
 			fold_frame(b, i, cursor);
 		frames += TRUCKS;
 		end = cpu_s();
-	} while (end - begin < seconds && b->next[0] + FRAME_SAMPLES < 86400);
+	} while (end - begin < seconds && b->next[0] + FRAME_SAMPLES < DAY_S);
 	return (double)frames * FRAME_SAMPLES / (end - begin);
 }
 
@@ -230,6 +232,61 @@ static double results_per_s(struct bench *b, double seconds, size_t *findings, s
 	return (double)n / (end - begin);
 }
 
+/* A trip of a day with all its windows, from its one allocation to its results. */
+static void assess_trip(const struct engine_values *values)
+{
+	static const struct trip_parameters parameters = { .engine = { 2000, 0.84,
+								       TORQUE_INDICATED },
+							   .rated_power_kw = 300,
+							   .whtc_work_kwh = 28,
+							   .limit_mgpkwh = 690,
+							   .baro_min_kpa = 82.5 };
+	struct trip *t = trip_new(&parameters, DAY_S);
+	struct trip_window_result result;
+	struct two_bin_result bins;
+
+	if (t == NULL)
+		die("memory", strerror(errno));
+	for (int i = 0; i < DAY_S; i++)
+		trip_add(t, i, &values[i]);
+	for (int threshold = 20; threshold >= 10; threshold -= 5)
+		trip_window(t, TRIP_WORK, threshold, &result);
+	trip_window(t, TRIP_CO2, 0, &result);
+	trip_window(t, TRIP_FUEL, 0, &result);
+	trip_two_bin(t, &bins);
+	trip_free(t);
+}
+
+static double window_samples_per_s(double seconds)
+{
+	struct engine_values *values = calloc(DAY_S, sizeof(*values));
+	unsigned long days = 0;
+	double begin, end;
+
+	if (values == NULL)
+		die("memory", strerror(errno));
+	for (int i = 0; i < DAY_S; i++) {
+		const double swing = sin(i / 40.0) * sin(i / 1777.0);
+
+		values[i] = (struct engine_values){ 45 + 30 * swing,
+						    8,
+						    1300 + 200 * swing,
+						    25 + 15 * swing,
+						    600 + 250 * swing,
+						    300 + 300 * swing,
+						    85,
+						    98 };
+	}
+	begin = cpu_s();
+	do {
+		assess_trip(values);
+		days++;
+		end = cpu_s();
+	} while (end - begin < seconds);
+	free(values);
+	return (double)days * DAY_S / (end - begin);
+}
+
 int main(int argc, char **argv)
 {
 	const char *city = argc > 1 ? argv[1] : HAULGATE_SCHEMA_DIR "/seed/city.sql";
@@ -250,6 +307,7 @@ int main(int argc, char **argv)
 	printf("fold_samples_per_s=%.0f\n", samples_per_s(b, NULL, 2));
 	printf("fold_and_locate_samples_per_s=%.0f\n", samples_per_s(b, cursor, 2));
 	printf("results_per_s=%.0f\n", results_per_s(b, 1, &findings, &passages));
+	printf("window_samples_per_s=%.0f\n", window_samples_per_s(2));
 	printf("findings=%zu\npassages=%zu\n", findings, passages);
 	geo_cursor_free(cursor);
 	geo_free(b->geo);
