@@ -48,9 +48,9 @@ def read(path):
 
 def windows_by_adding(quantity, reference):
     """For each start the first end at which the quantity since then reaches the reference, or None."""
-    ends = []
+    ends, array = [], np.array(quantity)
     for i in range(len(quantity)):
-        guess = int(np.searchsorted(np.cumsum(quantity[i:]), reference * (1 - EQUAL)))
+        guess = int(np.searchsorted(np.cumsum(array[i:]), reference * (1 - EQUAL)))
         # The running sum rounds; a correctly rounded one decides.
         j = i + max(guess - 2, 0)
         while j < len(quantity) and math.fsum(quantity[i:j + 1]) < reference * (1 - EQUAL):
@@ -63,7 +63,7 @@ def windows_by_adding(quantity, reference):
 
 def windows_by_prefix(quantity, reference):
     """The same by another way: exact prefix sums, as integers."""
-    prefix = list(itertools.accumulate((int(Fraction(float(q)) * 2**1074) for q in quantity), initial=0))
+    prefix = list(itertools.accumulate((int(Fraction(q) * 2**1074) for q in quantity), initial=0))
     limit = int(Fraction(reference * (1 - EQUAL)) * 2**1074)
     found = [bisect.bisect_left(prefix, prefix[i] + limit, i + 1) - 1 for i in range(len(quantity))]
     return [j if j < len(quantity) else None for j in found]
@@ -79,7 +79,7 @@ def windows(at, quantity, mass, reference):
     """(mass / quantity, quantity, seconds) of every window."""
     result = []
     for piece in pieces(at):
-        q, m = quantity[piece], mass[piece]
+        q, m = quantity[piece].tolist(), mass[piece].tolist()
         ends = windows_by_adding(q, reference)
         assert ends == windows_by_prefix(q, reference), "the two searches of the oracle differ"
         for i, j in enumerate(ends):
@@ -99,7 +99,7 @@ def summary(found, valid, factor, unit):
 def two_bin(at, nox_g, co2_kg, co2_kg_per_kwh, rated_kw):
     """40 CFR 1036.530 (c) to (g)."""
     valid = set(at.tolist())
-    points = [(t, n, c) for t, n, c in zip(at.tolist(), nox_g, co2_kg) if t - 1 in valid or t + 1 in valid]
+    points = [(t, n, c) for t, n, c in zip(at.tolist(), nox_g.tolist(), co2_kg.tolist()) if t - 1 in valid or t + 1 in valid]
     rates, load_nox, load_co2 = [], [], []
     for i, (start, _, _) in enumerate(points):
         if start + 1 not in valid:
