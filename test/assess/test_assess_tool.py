@@ -381,11 +381,18 @@ class Tool(unittest.TestCase):
         self.refused(run(self.path + ".none"), "trip.csv.none")
 
     def test_columns_nobody_knows_and_values_no_field_holds(self):
-        out = self.text("at,coolant_c,weather,net_torque_pct\n10,80,fine,500\n11,nan,,\n", "--json")
+        out = self.text("at,coolant_c,weather,net_torque_pct,fuel_flow_lph\n10,80,fine,500,-0.01\n11,nan,,,\n", "--json")
         self.assertEqual(out.returncode, 0)
         self.assertIn("note: column 'weather' is not used", out.stderr)
         self.assertIn("note: 1 values of net_torque_pct are outside", out.stderr)
+        self.assertIn("note: 1 values of fuel_flow_lph are outside", out.stderr)
         self.assertEqual(json.loads(out.stdout)["trip"]["excluded"]["nox_invalid"], 2)
+        # Nothing that a file may hold is too much for the sums.
+        extreme = "125,-125,8031.875,200,3212.75,3000,210\n"
+        out = self.text("at,net_torque_pct,friction_torque_pct,engine_rpm,fuel_flow_lph,air_flow_kgph,nox_downstream_ppm,coolant_c\n" +
+                        "".join(f"{START + i},{extreme}" for i in range(400)), "--json", "--reference-torque", "20000", "--rated-power", "1",
+                        "--whtc-work", "0.01", "--fuel-density", "2", "--co2", "5000")
+        self.assertEqual(json.loads(out.stdout)["work_window"][0]["windows"], 400, out.stderr)
 
     def test_arguments(self):
         for words in ((), ("a", "b"), ("a", "--limit", "x"), ("a", "--limit", "0"), ("a", "--rated-power", "nan"), ("a", "--torque", "gross"),

@@ -45,6 +45,9 @@ class Vehicle(Case):
     def test_refused(self):
         self.assess(*self.registry("LTEST999999999999"), code=1)
         self.assertIn("LTEST999999999999 is not registered", self.stderr)
+        self.psql(f"UPDATE vehicle SET rated_power_kw = 1e30 WHERE vin = '{VINS[2]}'")
+        self.assess(*self.registry(VINS[2]), code=1)
+        self.assertIn("the registry has 1e+30 for --rated-power", self.stderr)
         self.assess("--conninfo", "host=/nowhere", "--vehicle", VINS[0], code=1)
         self.assertIn("cannot connect", self.stderr)
 

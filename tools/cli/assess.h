@@ -33,6 +33,9 @@ enum { ASSESS_DONE = 0, ASSESS_FAILED = 1, ASSESS_USAGE = 2, ASSESS_GO_ON = -1 }
 /* ASSESS_GO_ON, or the exit code: help was printed, or the error is told. */
 int assess_options(int argc, char **argv, struct assess_options *ret);
 
+/* Takes the value of an option that is a number; false: it is none, or out of the bounds. */
+bool assess_options_number(struct assess_options *o, const char *name, const char *text);
+
 /* ---- assess_vehicle.c ---- */
 
 /* Fills in from the registry what the command line left open. */

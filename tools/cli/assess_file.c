@@ -116,14 +116,15 @@ static bool read_value(const char *text, double *ret)
 	return end != text && *end == '\0';
 }
 
-/* Signs of a position stand in the status bits, on the wire. */
+/* Up to half a step above the largest, as the wire rounds; signs of a position stand in its status.
+ */
 static bool holds(int column, double value)
 {
 	const struct field *f = &info_stream.fields[column];
-	const bool signed_ = column == STREAM_lon || column == STREAM_lat;
+	const bool position = column == STREAM_lon || column == STREAM_lat;
 	const double most = f->max * f->scale + f->bias;
 
-	return value >= (signed_ ? -most : f->bias) - f->scale / 2 && value <= most + f->scale / 2;
+	return value >= (position ? -most : f->bias) && value <= most + f->scale / 2;
 }
 
 static int values_of(struct reader *r, const struct sheet_row *row,
@@ -229,8 +230,9 @@ int trip_file_read(const char *path, struct trip_file *ret, struct error *err)
 	int rc;
 
 	*ret = (struct trip_file){ 0 };
-	if ((rc = sheet_open(path, &sheet, err)) == 0 &&
-	    (rc = sheet_rows(&sheet, row_take, &r, err)) == 0) {
+	if ((rc = sheet_open(path, &sheet, err)) == 0 && strcmp(sheet.format, "XLSX") == 0)
+		rc = error_set(err, ERROR_USAGE, "%s is an XLSX: save it as CSV", path);
+	if (rc == 0 && (rc = sheet_rows(&sheet, row_take, &r, err)) == 0) {
 		tell_strange(&r);
 		if (ret->count == 0)
 			rc = error_set(err, ERROR_CORRUPT, "%s holds no sample", path);

@@ -96,17 +96,26 @@ static bool read_number(const char *text, double *ret, const char **ret_end)
 	return n > 0 && end == text + n;
 }
 
-static int number_take(const struct number_option *n, const char *text, struct assess_options *o)
+bool assess_options_number(struct assess_options *o, const char *name, const char *text)
 {
+	const struct number_option *n = numbers;
 	const char *end;
 	double value;
 
-	if (!read_number(text, &value, &end) || *end != '\0')
-		return wrong("--%s wants a number, not '%s'", n->name, text);
-	if (!(value >= n->least && value <= n->most))
-		return wrong("--%s wants %g to %g %s, not %s", n->name, n->least, n->most, n->unit,
-			     text);
+	while (strcmp(n->name, name) != 0)
+		n++;
+	if (!read_number(text, &value, &end) || *end != '\0' ||
+	    !(value >= n->least && value <= n->most))
+		return false;
 	memcpy((char *)&o->trip + n->offset, &value, sizeof(value));
+	return true;
+}
+
+static int number_take(const struct number_option *n, const char *text, struct assess_options *o)
+{
+	if (!assess_options_number(o, n->name, text))
+		return wrong("--%s wants %g to %g %s, not '%s'", n->name, n->least, n->most,
+			     n->unit, text);
 	return ASSESS_GO_ON;
 }
 

@@ -1,5 +1,4 @@
 /* What the registry knows about a vehicle, for what the command line leaves open. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "tools/cli/assess.h"
@@ -9,10 +8,14 @@ static const char vehicle_sql[] =
 	"SELECT reference_torque_nm, rated_power_kw, whtc_work_kwh, stage FROM vehicle "
 	"WHERE vin = $1";
 
-static void fill(double *fact, const char *value)
+/* The registry's own bounds are wider than what can be reckoned with. */
+static int fill(struct assess_options *o, double fact, const char *option, const char *value,
+		struct error *err)
 {
-	if (!(*fact > 0) && value != NULL)
-		*fact = strtod(value, NULL);
+	if (fact > 0 || value == NULL || assess_options_number(o, option, value))
+		return 0;
+	return error_set(err, ERROR_CORRUPT, "the registry has %s for --%s of %s: give it here",
+			 value, option, o->vin);
 }
 
 /* "III".."VI-b" as the rules know it. */
@@ -31,9 +34,22 @@ static char stage_of(const char *text)
 	return '\0';
 }
 
+static int take(struct assess_options *o, const PGresult *row, struct error *err)
+{
+	const struct trip_parameters *p = &o->trip;
+	int rc;
+
+	if (o->stage == '\0')
+		o->stage = stage_of(session_value(row, 0, 3));
+	if ((rc = fill(o, p->engine.reference_torque_nm, "reference-torque",
+		       session_value(row, 0, 0), err)) != 0 ||
+	    (rc = fill(o, p->rated_power_kw, "rated-power", session_value(row, 0, 1), err)) != 0)
+		return rc;
+	return fill(o, p->whtc_work_kwh, "whtc-work", session_value(row, 0, 2), err);
+}
+
 int assess_vehicle(struct assess_options *o, struct error *err)
 {
-	struct trip_parameters *p = &o->trip;
 	struct session session;
 	PGresult *result = NULL;
 	int rc;
@@ -46,13 +62,8 @@ int assess_vehicle(struct assess_options *o, struct error *err)
 			       "%s is not registered: tools/registry import, or give "
 			       "--reference-torque, --rated-power and --whtc-work",
 			       o->vin);
-	if (rc == 0) {
-		fill(&p->engine.reference_torque_nm, session_value(result, 0, 0));
-		fill(&p->rated_power_kw, session_value(result, 0, 1));
-		fill(&p->whtc_work_kwh, session_value(result, 0, 2));
-		if (o->stage == '\0')
-			o->stage = stage_of(session_value(result, 0, 3));
-	}
+	if (rc == 0)
+		rc = take(o, result, err);
 	PQclear(result);
 	session_close(&session);
 	return rc;
