@@ -179,7 +179,7 @@ class ByHand(unittest.TestCase):
         self.near(trip["nox_mgpkwh"], 1957.7232)
         self.near(trip["nox_gpkg"], 11.6531142857142857)
         self.near(trip["work_kwh"], 1500 / 36)
-        # 10 kWh take 360 s, also where the sum of 360 doubles is a little less.
+        # 10 kWh take 360 s.
         self.assertEqual([(w["windows"], w["valid"]) for w in work], [(1141, 1141)] * 3)
         for figure in ("min_mgpkwh", "max_mgpkwh", "p90_mgpkwh"):
             self.near(work[0][figure], 1957.7232)
@@ -202,6 +202,9 @@ class ByHand(unittest.TestCase):
         """One more in 1e-9 of the reference needs one second more."""
         self.assertEqual(assess(cruise(500), **FACTS | {"whtc_work": 10.00000001})["work_window"][0]["windows"], 140)
         self.assertEqual(assess(cruise(500), **FACTS | {"whtc_work": 9.99999999})["work_window"][0]["windows"], 141)
+        # These many seconds of 100 kW reach the reference, though the sum of their doubles is a little less.
+        for seconds in (7, 11, 14, 31, 65):
+            self.assertEqual(assess(cruise(100), **FACTS | {"whtc_work": seconds / 36})["work_window"][0]["windows"], 101 - seconds)
 
     def test_no_window_over_a_hole_of_600_s(self):
         for hole, windows, intervals in ((599, 441, 500), (600, 82, 202)):
