@@ -1,8 +1,8 @@
 /*
  * exact_sum.h - a sum from which can be taken again what was put in, without a trace.
  *
- * Fixed point of 128 bits: a step is 2^-96, so each value of 2^-44 (6e-14) and more goes in with
- * all 53 bits of its double, and smaller ones to within 6e-30.  A window that slides over a trip by
+ * Fixed point of 128 bits: a step is 2^-104, so each value of 2^-52 (2e-16) and more goes in with
+ * all 53 bits of its double, and smaller ones to within 5e-32.  A window that slides over a trip by
  * adding in front and taking away behind stays exact for ever, in any order; sums of doubles, and
  * differences of their prefix sums, would keep what a large value rounded away.
  */
@@ -18,10 +18,10 @@ struct exact_sum {
 };
 
 /*
- * Room for 2^20 of the largest, 12 days of seconds.  The largest that comes is the NOx of an
- * interval of 300 s behind a sensor at its end stop, 1,440 g.
+ * Room for 2^20 of the largest, 12 days of seconds.  The largest that comes in a second is 6 kWh of
+ * an engine whose reference torque was mistyped; 5 g NOx behind a sensor at its end stop.
  */
-static const double EXACT_SUM_VALUE_MAX = 2048;
+static const double EXACT_SUM_VALUE_MAX = 8;
 
 /* In two parts that each fit the processor's own conversion; what is below a step is cut off. */
 static inline __int128 exact_sum_steps(double value)
@@ -29,8 +29,8 @@ static inline __int128 exact_sum_steps(double value)
 	int64_t high, low;
 
 	assert(fabs(value) <= EXACT_SUM_VALUE_MAX);
-	high = (int64_t)(value * 0x1p44);
-	low = (int64_t)((value * 0x1p44 - (double)high) * 0x1p52);
+	high = (int64_t)(value * 0x1p52);
+	low = (int64_t)((value * 0x1p52 - (double)high) * 0x1p52);
 	return (__int128)high * (INT64_C(1) << 52) + low;
 }
 
@@ -47,7 +47,7 @@ static inline void exact_sum_take(struct exact_sum *s, double value)
 /* The nearest double. */
 static inline double exact_sum_value(const struct exact_sum *s)
 {
-	return (double)s->steps * 0x1p-96;
+	return (double)s->steps * 0x1p-104;
 }
 
 #endif

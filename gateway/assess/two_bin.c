@@ -40,8 +40,8 @@ static void interval_add(struct two_bin *t)
 		exact_sum_add(&t->idle_gps, nox_g / seconds);
 	} else {
 		t->intervals[1]++;
-		exact_sum_add(&t->load_nox_g, nox_g);
-		exact_sum_add(&t->load_co2_kg, co2_kg);
+		exact_sum_add(&t->load_nox_kg, nox_g / 1000);
+		exact_sum_add(&t->load_co2_t, co2_kg / 1000);
 	}
 }
 
@@ -101,6 +101,6 @@ void two_bin_result(const struct two_bin *t, struct two_bin_result *ret)
 		ret->bin1_nox_gph =
 			exact_sum_value(&end.idle_gps) / (double)end.intervals[0] * 3600;
 	if (end.intervals[1] > 0)
-		ret->bin2_nox_mgpkwh = 1000 * exact_sum_value(&end.load_nox_g) /
-				       exact_sum_value(&end.load_co2_kg) * end.co2_kg_per_kwh;
+		ret->bin2_nox_mgpkwh = 1000 * exact_sum_value(&end.load_nox_kg) /
+				       exact_sum_value(&end.load_co2_t) * end.co2_kg_per_kwh;
 }

@@ -42,7 +42,7 @@ struct two_bin {
 	struct exact_sum nox_g, co2_kg; /* of ring */
 	size_t intervals[2];
 	struct exact_sum idle_gps;		  /* of bin 1: NOx a second */
-	struct exact_sum load_nox_g, load_co2_kg; /* of bin 2 */
+	struct exact_sum load_nox_kg, load_co2_t; /* of bin 2; small enough to be summed */
 };
 
 /* Both > 0. */

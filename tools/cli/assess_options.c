@@ -18,7 +18,7 @@ struct number_option {
 
 static const struct number_option numbers[] = {
 	{ "reference-torque", "NM", "of the engine; without it there is no work",
-	  AT(engine.reference_torque_nm), 1, 20000 },
+	  AT(engine.reference_torque_nm), 1, 10000 },
 	{ "rated-power", "KW", "of the engine; without it no window over work or CO2 is valid",
 	  AT(rated_power_kw), 1, 2000 },
 	{ "whtc-work", "KWH", "of the engine over the WHTC: reference of the work windows",
