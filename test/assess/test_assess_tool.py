@@ -384,9 +384,9 @@ class Tool(unittest.TestCase):
         self.refused(run(self.path + ".none"), "trip.csv.none")
 
     def test_columns_nobody_knows_and_values_no_field_holds(self):
-        out = self.text("at,coolant_c,weather,net_torque_pct,fuel_flow_lph\n10,80,fine,500,-0.01\n11,nan,,,\n", "--json")
+        out = self.text("at,coolant_c,weather,net_torque_pct,fuel_flow_lph,driver\n10,80,fine,500,-0.01,Li\n11,nan,,,,\n", "--json")
         self.assertEqual(out.returncode, 0)
-        self.assertIn("note: column 'weather' is not used", out.stderr)
+        self.assertIn("note: columns not used: weather, driver\n", out.stderr)
         self.assertIn("note: 1 values of net_torque_pct are outside", out.stderr)
         self.assertIn("note: 1 values of fuel_flow_lph are outside", out.stderr)
         self.assertEqual(json.loads(out.stdout)["trip"]["excluded"]["nox_invalid"], 2)

@@ -35,21 +35,32 @@ static int column_of(const char *name)
 	return COLUMN_IGNORED;
 }
 
+static void tell_ignored(const struct reader *r, const struct sheet_row *row)
+{
+	const char *before = "haulgate-assess: note: columns not used: ";
+	char name[64];
+
+	for (size_t i = 0; i < row->count; i++) {
+		if (r->columns[i] != COLUMN_IGNORED)
+			continue;
+		fprintf(stderr, "%s%s", before, text_shown(row->cells[i].text, name, sizeof(name)));
+		before = ", ";
+	}
+	if (strcmp(before, ", ") == 0)
+		fputc('\n', stderr);
+}
+
 static int heading(struct reader *r, const struct sheet_row *row, struct error *err)
 {
 	bool seen_at = false, seen[STREAM_FIELD_COUNT] = { false };
-	char name[64];
 
 	for (size_t i = 0; i < row->count; i++) {
 		const int column = column_of(row->cells[i].text);
 		bool *is_seen = column >= 0 ? &seen[column] : &seen_at;
 
 		r->columns[i] = column;
-		if (column == COLUMN_IGNORED) {
-			fprintf(stderr, "haulgate-assess: note: column '%s' is not used\n",
-				text_shown(row->cells[i].text, name, sizeof(name)));
+		if (column == COLUMN_IGNORED)
 			continue;
-		}
 		if (*is_seen)
 			return error_set(err, ERROR_CORRUPT, "line %u: column '%s' stands twice",
 					 row->line, row->cells[i].text);
@@ -61,6 +72,7 @@ static int heading(struct reader *r, const struct sheet_row *row, struct error *
 		return error_set(err, ERROR_CORRUPT, "line %u: no column 'at' in the heading",
 				 row->line);
 	r->column_count = row->count;
+	tell_ignored(r, row);
 	return 0;
 }
 
