@@ -134,8 +134,20 @@ static void put_members(json_t *object)
 	putchar('\n');
 }
 
-static void put_figure(const struct trip *t, enum trip_figure figure, const char *name,
-		       json_t *value, const char *estimate)
+/* A figure may lean on what nobody told. */
+static void put_estimate(enum trip_figure figure, const struct assess_options *o)
+{
+	if (figure != FIGURE_co2_window && figure != FIGURE_two_bin)
+		return;
+	printf(" (estimate: CO2 out of fuel%s%s)",
+	       o->trip.co2_g_per_kwh > 0 ? "" : "; an assumed 650 g/kWh",
+	       figure == FIGURE_two_bin || o->trip.whtc_work_kwh > 0
+		       ? ""
+		       : "; the work of the WHTC out of the rated power");
+}
+
+static void put_figure(const struct trip *t, const struct assess_options *o,
+		       enum trip_figure figure, const char *name, json_t *value)
 {
 	const char *lacks = trip_lacks(t, figure);
 
@@ -143,20 +155,13 @@ static void put_figure(const struct trip *t, enum trip_figure figure, const char
 		printf("%s: cannot be computed: %s\n", name, lacks);
 		return;
 	}
-	printf("%s%s\n", name, estimate);
+	fputs(name, stdout);
+	put_estimate(figure, o);
+	putchar('\n');
 	if (!json_is_array(value))
 		put_members(value);
 	for (size_t i = 0; i < json_array_size(value); i++)
 		put_members(json_array_get(value, i));
-}
-
-/* A figure may lean on what nobody told. */
-static const char *estimate_of(const struct assess_options *o, bool cycle)
-{
-	if (cycle && !(o->trip.whtc_work_kwh > 0))
-		return " (estimate: CO2 out of fuel; the WHTC's work out of the rated power)";
-	return o->trip.co2_g_per_kwh > 0 ? " (estimate: CO2 out of fuel)"
-					 : " (estimate: CO2 out of fuel; an assumed 650 g/kWh)";
 }
 
 static void put_excluded(json_t *excluded)
@@ -185,14 +190,12 @@ void assess_text(const json_t *result, const struct trip *t, const struct assess
 	put_excluded(json_object_get(trip, "excluded"));
 	if (trip_lacks(t, FIGURE_work) != NULL)
 		printf("  no work: %s\n", trip_lacks(t, FIGURE_work));
-	put_figure(t, FIGURE_work_window, "work windows", json_object_get(result, "work_window"),
-		   "");
-	put_figure(t, FIGURE_co2_window, "CO2 windows", json_object_get(result, "co2_window"),
-		   estimate_of(o, true));
-	put_figure(t, FIGURE_fuel_window, "fuel windows", json_object_get(result, "fuel_window"),
-		   "");
-	put_figure(t, FIGURE_two_bin, "two bins of 300 s", json_object_get(result, "two_bin"),
-		   estimate_of(o, false));
+	put_figure(t, o, FIGURE_work_window, "work windows",
+		   json_object_get(result, "work_window"));
+	put_figure(t, o, FIGURE_co2_window, "CO2 windows", json_object_get(result, "co2_window"));
+	put_figure(t, o, FIGURE_fuel_window, "fuel windows",
+		   json_object_get(result, "fuel_window"));
+	put_figure(t, o, FIGURE_two_bin, "two bins of 300 s", json_object_get(result, "two_bin"));
 	printf("findings: %zu\n", json_array_size(findings));
 	for (size_t i = 0; i < json_array_size(findings); i++)
 		put_members(json_array_get(findings, i));
