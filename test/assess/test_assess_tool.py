@@ -237,6 +237,14 @@ class ByHand(unittest.TestCase):
         result = assess(cruise(500, coolant_c=None), **FACTS)
         self.assertEqual((result["trip"]["nox_g"], result["work_window"], result["two_bin"]), (None, None, None))
 
+    def test_edges_of_altitude_and_of_a_running_engine(self):
+        for name, reason, inside, outside in (("baro_kpa", "altitude", 82.5, 82.0), ("engine_rpm", "engine_off", 400.0, 399.875)):
+            for value, excluded in ((inside, 0), (outside, 100), (None, 0)):
+                rows = cruise(200) + [row | {"at": row["at"] + 200} for row in cruise(100, **{name: value})]
+                self.assertEqual(assess(rows, **FACTS)["trip"]["excluded"][reason], excluded, (name, value))
+        trip = assess(cruise(100, baro_kpa=60.0), baro_min=0.0, **FACTS)["trip"]
+        self.assertEqual(trip["excluded"]["altitude"], 0)
+
     def test_nearest_rank(self):
         """Each window is one second of 1 kWh, so its result is that second's: 1, 2, .. N times."""
         for n, rank in ((1, 1), (9, 9), (10, 9), (11, 10), (19, 18), (20, 18), (21, 19), (100, 90), (101, 91)):
@@ -283,6 +291,16 @@ class ByHand(unittest.TestCase):
         for row in rows[300::2]:
             row["nox_downstream_ppm"] = None
         self.assertEqual(assess(rows, **FACTS)["two_bin"]["bin2_windows"], 1)
+
+    def test_two_bin_interval_ends_with_a_pair(self):
+        """The 300th second stands behind a gap: it is no pair with the one before, so the first interval has 301."""
+        rows = cruise(301, nox_downstream_ppm=0.0)
+        rows[300]["nox_downstream_ppm"] = 200.0
+        result = assess([row for row in rows + [rows[300] | {"at": START + 301}] if row["at"] != START + 299], **FACTS)
+        two_bin = result["two_bin"]
+        self.assertEqual(two_bin["bin2_windows"], 2)
+        # Of 601 seconds of CO2 four have the NOx of 200 ppm.
+        self.near(two_bin["bin2_nox_mgpkwh"], 4 / 601 * 11.6531142857142857 / 3.16 * 650, 1e-9)
 
     def test_negative_and_impossible_readings(self):
         trip = assess(cruise(100, nox_downstream_ppm=3012.75), **FACTS)["trip"]
