@@ -52,6 +52,7 @@ class Peer:
         self.commands = {}
         self.silent_every, self.sync_s = silent_every, sync_s
         self.unsynced, self.writers, self.spoken = [], set(), {}
+        self.mute = False  # reads, keeps nothing, says nothing
         self.count, self.silences, self.deaths, self.sessions = 0, 0, 0, 0
         self.port, self.server = 0, None
 
@@ -115,6 +116,8 @@ class Peer:
             writer.close()
 
     def take(self, writer, header, frame):
+        if self.mute:
+            return
         self.count += 1
         command = frame[2]
         self.commands[command] = self.commands.get(command, 0) + 1

@@ -150,12 +150,10 @@ static void finish(struct fleet *f)
 {
 	f->phase = FLEET_OVER;
 	f->ended_us = f->shared.now_us;
-	for (unsigned i = 0; i < f->settings->plan.trucks; i++) {
-		struct terminal *t = &f->terminals[i];
-		if (t->link != NULL)
-			link_close(t->link);
-		t->link = NULL;
-	}
+	for (unsigned i = 0; i < f->settings->plan.trucks; i++)
+		terminal_hang_up(&f->terminals[i]);
+	if (f->shared.platform != NULL)
+		platform_leave(f->shared.platform);
 	uv_close((uv_handle_t *)&f->timer, NULL);
 	for (unsigned i = 0; i < 2; i++)
 		uv_close((uv_handle_t *)&f->signals[i], NULL);
@@ -202,6 +200,13 @@ static void on_tick(uv_timer_t *timer)
 	f->last_tick_us = now;
 	s->connects_allowed = CONNECTS_PER_TICK;
 	show(f);
+	if (s->platform != NULL) {
+		platform_tick(s->platform);
+		if (platform_failure(s->platform, NULL) != 0) {
+			finish(f);
+			return;
+		}
+	}
 	if (f->phase == FLEET_GATHERING) {
 		gather(f);
 		return;
@@ -256,6 +261,9 @@ static int start(struct fleet *f, struct error *err)
 		if (rc == 0)
 			rc = terminal_check_certificate(&f->terminals[i], err);
 	}
+	if (rc == 0 && f->settings->platform.login != NULL)
+		rc = platform_make(&f->settings->platform, &f->shared, f->terminals,
+				   &f->shared.platform, err);
 	if (rc != 0)
 		goto out;
 	uv_timer_init(&f->loop, &f->timer);
@@ -306,7 +314,7 @@ int fleet_run(const struct fleet_settings *settings, struct fleet **ret, struct 
 		f->tally.resent += o->resent;
 		f->tally.refused += o->refused;
 	}
-	return 0;
+	return f->shared.platform != NULL ? platform_failure(f->shared.platform, err) : 0;
 }
 
 void fleet_free(struct fleet *f)
@@ -316,6 +324,7 @@ void fleet_free(struct fleet *f)
 	for (unsigned i = 0; f->terminals != NULL && i < f->settings->plan.trucks; i++)
 		if (f->terminals[i].shared != NULL)
 			terminal_release(&f->terminals[i]);
+	platform_free(f->shared.platform);
 	uv_run(&f->loop, UV_RUN_NOWAIT);
 	uv_loop_close(&f->loop);
 	SSL_CTX_free(f->shared.tls_context);

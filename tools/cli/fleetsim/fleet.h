@@ -5,6 +5,7 @@
 #define TOOLS_CLI_FLEETSIM_FLEET_H
 
 #include "tools/cli/fleetsim/options.h"
+#include "tools/cli/fleetsim/platform.h"
 #include "tools/cli/fleetsim/terminal.h"
 
 /* What main() worked out of the options. */
@@ -15,6 +16,7 @@ struct fleet_settings {
 	bool live;			/* the simulated clock is the real one */
 	const char *tcp, *tls, *tls_ca; /* host:port; tls and tls_ca may be NULL */
 	const char *keys, *gateway_keys, *certificates; /* folders, or NULL */
+	struct platform_account platform;
 	bool cuts, quiet;
 	unsigned window;
 	int end_wait_s;

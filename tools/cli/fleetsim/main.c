@@ -54,15 +54,16 @@ out:
 }
 
 /* For a batch of tools/keys and tools/registry. */
-static int print_vins(const struct fleet_plan *plan)
+static int print_vins(const struct fleet_plan *plan, const char *platform)
 {
 	struct truck_plan truck;
 
-	printf("vin,dialect,signs,encryption\n");
+	printf("vin,dialect,signs,encryption,platform\n");
 	for (unsigned i = 0; i < plan->trucks; i++) {
 		plan_truck(plan, i, KIND_clean, &truck);
-		printf("%s,%s,%s,%s\n", truck.vin, truck.dialect->name, truck.signs ? "sm2" : "",
-		       truck.cipher != ALGORITHM_NONE ? algorithm_text(truck.cipher) : "");
+		printf("%s,%s,%s,%s,%s\n", truck.vin, truck.dialect->name, truck.signs ? "sm2" : "",
+		       truck.cipher != ALGORITHM_NONE ? algorithm_text(truck.cipher) : "",
+		       truck.platform ? platform : "");
 	}
 	return EXIT_FINE;
 }
@@ -109,7 +110,7 @@ int main(int argc, char **argv)
 			       ? EXIT_FINE
 			       : complain(&err);
 	if (options.print_vins)
-		return print_vins(&settings.fleet.plan);
+		return print_vins(&settings.fleet.plan, options.platform);
 	if (options.has_attack)
 		return attack(&options, &settings, &err) == 0 ? EXIT_FINE : complain(&err);
 	return drive(&options, &settings);

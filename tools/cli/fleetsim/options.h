@@ -36,6 +36,12 @@
 	  "derived from the seed, and activated)")                                                 \
 	X(client_certificates, TEXT, NULL, "DIR",                                                  \
 	  "trucks on TLS show a certificate: VIN.crt, VIN.key")                                    \
+	X(platform, TEXT, NULL, "LOGIN",                                                           \
+	  "trucks with header P report over one connection of this platform account")              \
+	X(platform_password_file, TEXT, NULL, "FILE",                                              \
+	  "with --platform: its password, in a file of mode 0600")                                 \
+	X(platform_share, NUMBER, "0.2", "SHARE",                                                  \
+	  "of the trucks with header P, 0 to 1, with --platform")                                  \
 	X(print_vins, FLAG, NULL, NULL,                                                            \
 	  "only say which trucks the fleet has, and what keys they need, as CSV")                  \
 	X(seed, COUNT, "1", "N", "the same seed gives the same fleet, second for second")          \

@@ -43,9 +43,10 @@ void fleet_print_owed(const struct fleet *f)
 
 		if (owed == 0)
 			continue;
-		printf("  %s (%s%s%s%s): %u; %s for %.1f s, %u sent and not proved, %u answers "
+		printf("  %s (%s%s%s%s%s): %u; %s for %.1f s, %u sent and not proved, %u answers "
 		       "awaited\n",
 		       t->plan.vin, t->plan.dialect->name, t->plan.tls ? ", TLS" : "",
+		       t->plan.platform ? ", over the platform" : "",
 		       t->plan.signs ? ", signs" : "",
 		       t->plan.cipher != ALGORITHM_NONE ? ", encrypts" : "", owed, states[t->state],
 		       (double)(f->ended_us - t->since_us) / 1e6, t->outbox.kept.count,
@@ -60,13 +61,14 @@ static json_t *truck_json(const struct terminal *t)
 
 	snprintf(hash, sizeof(hash), "%016" PRIx64, t->hash);
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:i, s:I, s:I, s:I, s:I, s:s, s:I}", "vin",
-		t->plan.vin, "kind", kind_name(t->plan.kind), "dialect", t->plan.dialect->name,
-		"protocol", protocol_name(t->plan.dialect->protocol), "tls", t->plan.tls, "signs",
-		t->plan.signs, "encryption", algorithm_text(t->plan.cipher), "route",
-		t->plan.route->id, "seconds", (json_int_t)t->seconds, "blocks",
-		(json_int_t)t->blocks, "first", (json_int_t)t->first, "last", (json_int_t)t->last,
-		"hash", hash, "owed", (json_int_t)outbox_owed(&t->outbox));
+		"{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:i, s:I, s:I, s:I, s:I, s:s, s:I}",
+		"vin", t->plan.vin, "kind", kind_name(t->plan.kind), "dialect",
+		t->plan.dialect->name, "protocol", protocol_name(t->plan.dialect->protocol), "tls",
+		t->plan.tls, "platform", t->plan.platform, "signs", t->plan.signs, "encryption",
+		algorithm_text(t->plan.cipher), "route", t->plan.route->id, "seconds",
+		(json_int_t)t->seconds, "blocks", (json_int_t)t->blocks, "first",
+		(json_int_t)t->first, "last", (json_int_t)t->last, "hash", hash, "owed",
+		(json_int_t)outbox_owed(&t->outbox));
 }
 
 int fleet_report(const struct fleet *f, const char *path, struct error *err)

@@ -187,11 +187,11 @@ int settings_make(const struct options *o, struct settings *ret, struct error *e
 	memset(ret, 0, sizeof(*ret));
 	if (o->trucks < 1 || o->trucks > 100000)
 		return error_set(err, ERROR_USAGE, "--trucks: 1 to 100000 is wanted");
-	if (o->tls_share > 1 || o->clock_faults > 1 || o->signed_share > 1 ||
-	    o->encrypted_share > 1)
+	if (o->tls_share > 1 || o->platform_share > 1 || o->clock_faults > 1 ||
+	    o->signed_share > 1 || o->encrypted_share > 1)
 		return error_set(err, ERROR_USAGE,
-				 "--tls-share, --clock-faults, --signed-share, --encrypted-share: "
-				 "0 to 1 is wanted");
+				 "--tls-share, --clock-faults, --signed-share, --encrypted-share, "
+				 "--platform-share: 0 to 1 is wanted");
 	if (o->window > WINDOW_MAX)
 		return error_set(err, ERROR_USAGE, "--window: at most %d", WINDOW_MAX);
 	plan->seed = o->seed;
@@ -200,6 +200,7 @@ int settings_make(const struct options *o, struct settings *ret, struct error *e
 	plan->clock_faults = o->clock_faults;
 	plan->signed_share = o->signed_share;
 	plan->encrypted_share = o->has_encrypted ? o->encrypted_share : 0;
+	plan->platform_share = o->has_platform ? o->platform_share : 0;
 	s->keys = o->keys;
 	s->gateway_keys = o->gateway_keys;
 	s->certificates = o->client_certificates;
@@ -211,6 +212,9 @@ int settings_make(const struct options *o, struct settings *ret, struct error *e
 	s->end_wait_s = (int)o->end_wait;
 	rc = dialect_set_parse(o->protocol, o->has_dialect ? o->dialect : NULL, &plan->dialects,
 			       err);
+	if (rc == 0 && o->has_platform && !o->print_vins)
+		rc = platform_account_load(o->platform, o->platform_password_file, &s->platform,
+					   err);
 	if (rc == 0 && o->has_encrypted)
 		rc = trust_parse(o->encrypted, plan, err);
 	if (rc == 0)

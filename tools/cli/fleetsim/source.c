@@ -15,7 +15,8 @@ enum {
 	CHANCE_SOURCE = 101,
 	CHANCE_OBD = 102,
 	CHANCE_KINDS = 103,
-	CHANCE_TRUST = 105
+	CHANCE_TRUST = 105,
+	CHANCE_PLATFORM = 106
 };
 
 /*
@@ -127,7 +128,12 @@ void plan_truck(const struct fleet_plan *plan, unsigned index, enum kind kind,
 	ret->signs = prng_unit(&chance) < plan->signed_share && ret->dialect->layout == LAYOUT_C;
 	if (prng_unit(&chance) < plan->encrypted_share && plan->cipher_count > 0)
 		ret->cipher = plan->ciphers[prng_below(&chance, plan->cipher_count)];
-	if (!can_encrypt(ret->dialect, ret->cipher))
+	prng_init(&chance, ret->seed, CHANCE_PLATFORM);
+	ret->platform =
+		ret->dialect->header == HEADER_P && prng_unit(&chance) < plan->platform_share;
+	ret->tls = ret->tls && !ret->platform; /* its own connection would be */
+	/* A platform passes a unit on in clear, with its signature. */
+	if (ret->platform || !can_encrypt(ret->dialect, ret->cipher))
 		ret->cipher = ALGORITHM_NONE;
 }
 

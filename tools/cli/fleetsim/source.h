@@ -52,6 +52,7 @@ struct fleet_plan {
 	double encrypted_share;
 	unsigned cipher_count;
 	enum algorithm ciphers[FLEET_CIPHERS_MAX]; /* in turn */
+	double platform_share;			   /* of those that speak header P */
 	bool dead_zones;
 	struct dialect_set dialects;
 	const struct route_list *routes;
@@ -67,6 +68,7 @@ struct truck_plan {
 	const struct route *route;
 	bool tls, regroups, clock_faults, supplementary;
 	bool signs;
+	bool platform;	       /* reports over the platform's connection */
 	enum algorithm cipher; /* NONE: its units are plain */
 	int64_t start;	       /* its first second */
 	uint64_t seed;

@@ -24,6 +24,8 @@
 	X(given_up, "connections given up because answers stayed out")                             \
 	X(dead_zones, "connections cut by a dead zone")                                            \
 	X(logins, "logins sent")                                                                   \
+	X(platform_logins, "logins of the platform sent")                                          \
+	X(platform_frames, "report frames over the platform's connection")                         \
 	X(activations, "activations sent")                                                         \
 	X(activations_refused, "activations refused, or left to a person")                         \
 	X(signed_frames, "report frames with a signature")                                         \

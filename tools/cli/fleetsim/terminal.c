@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/cli/fleetsim/platform.h"
+
 enum {
 	CONNECT_US = 10 * 1000000, /* for TCP, TLS and the answer of the login */
 	LEAVE_US = 2 * 1000000,
@@ -78,13 +80,18 @@ static void schedule_connect(struct terminal *t)
 	t->failures++;
 }
 
+void terminal_hang_up(struct terminal *t)
+{
+	if (t->link != NULL && !t->plan.platform)
+		link_close(t->link);
+	t->link = NULL;
+}
+
 /* The connection is gone, or goes now. */
 static void go_offline(struct terminal *t)
 {
-	if (t->link != NULL)
-		link_close(t->link);
-	t->link = NULL;
-	t->received_size = 0;
+	terminal_hang_up(t);
+	inbox_clear(&t->inbox);
 	outbox_lost(&t->outbox, t->shared->now_us / 1000);
 	if (t->state == TERMINAL_LEAVING && t->over && outbox_owed(&t->outbox) == 0)
 		move(t, TERMINAL_DONE);
@@ -115,8 +122,9 @@ static void choose_cuts(struct terminal *t)
 	const enum segments drawn = cuts[t->plan.index % 3];
 	const bool one_by_one = t->outbox.answered && t->outbox.window == 1;
 
-	t->whole = !t->shared->cuts || (drawn == SEGMENT_whole && t->plan.index % 16 != 7);
-	if (t->whole)
+	t->whole = !t->shared->cuts ||
+		   (drawn == SEGMENT_whole && t->plan.index % 16 != 7 && !t->plan.platform);
+	if (t->whole || t->plan.platform)
 		return;
 	if (t->plan.index % 16 == 7)
 		link_cut(t->link, SEGMENT_byte, &t->chance);
@@ -160,8 +168,10 @@ static void on_opened(void *arg)
 	struct terminal *t = arg;
 
 	assert(t->state == TERMINAL_CONNECTING);
-	t->shared->tally->connects++;
-	t->shared->tally->reconnects += t->was_online;
+	if (!t->plan.platform) {
+		t->shared->tally->connects++;
+		t->shared->tally->reconnects += t->was_online;
+	}
 	choose_cuts(t);
 	if (t->trust.chip == NULL || !chip_activates(t->trust.chip) || t->activated) {
 		log_in(t);
@@ -178,10 +188,10 @@ static void on_link_closed(void *arg, bool was_open)
 	t->link = NULL;
 	if (t->state == TERMINAL_DONE)
 		return;
-	if (was_open && t->state != TERMINAL_LEAVING)
-		t->shared->tally->lost++;
-	else if (!was_open)
-		t->shared->tally->connect_failures++;
+	if (!t->plan.platform) { /* else the platform counts it, once */
+		t->shared->tally->lost += was_open && t->state != TERMINAL_LEAVING;
+		t->shared->tally->connect_failures += !was_open;
+	}
 	go_offline(t);
 	schedule_connect(t);
 }
@@ -263,55 +273,57 @@ static void on_answer(struct terminal *t, const struct frame *f)
 	} else if (t->state == TERMINAL_LEAVING && f->command == COMMAND_LOGOUT) {
 		go_offline(t);
 	}
-	if (t->link != NULL && t->plan.index % 16 == 7)
+	if (t->link != NULL && t->plan.index % 16 == 7 && !t->plan.platform)
 		link_cut(t->link, SEGMENT_whole, &t->chance);
 }
 
 static void on_received(void *arg, const uint8_t *bytes, size_t size)
 {
 	struct terminal *t = arg;
-	struct link *link = t->link;
+	const struct link *link = t->link;
+	struct frame f;
 
 	t->shared->now_us = (int64_t)(uv_hrtime() / 1000);
 	t->shared->tally->received_bytes += size;
-	while (size > 0 && t->link == link && link != NULL) {
-		const size_t room = sizeof(t->received) - t->received_size;
-		const size_t n = size < room ? size : room;
-		size_t used = 0, step;
-		struct frame f;
-
-		memcpy(t->received + t->received_size, bytes, n);
-		t->received_size += n;
-		bytes += n;
-		size -= n;
-		while (t->link == link) {
-			const enum scan scan =
-				frame_scan(t->received + used, t->received_size - used,
-					   sizeof(t->received) - FRAME_HEAD_SIZE - 1, &f, &step);
-			if (scan == SCAN_MORE)
-				break;
-			used += step;
-			if (scan == SCAN_FRAME)
-				on_answer(t, &f);
-		}
-		if (t->link != link)
-			return;
-		memmove(t->received, t->received + used, t->received_size - used);
-		t->received_size -= used;
-		if (t->received_size == sizeof(t->received))
-			t->received_size = 0; /* no answer is that long */
-	}
+	while (t->link == link && inbox_next(&t->inbox, &bytes, &size, &f))
+		on_answer(t, &f);
 	if (t->state == TERMINAL_ONLINE)
 		pump(t);
 }
 
+void terminal_hear(struct terminal *t, const struct frame *f)
+{
+	on_answer(t, f);
+	if (t->state == TERMINAL_ONLINE)
+		pump(t);
+}
+
+void terminal_cut_off(struct terminal *t)
+{
+	on_link_closed(t, true);
+}
+
 static const struct link_handler handler = { on_opened, on_received, on_link_closed };
+
+/* The platform's connection stands, or there is none to connect to. */
+static void go_aboard(struct terminal *t)
+{
+	t->link = platform_link(t->shared->platform);
+	if (t->link == NULL)
+		return;
+	move(t, TERMINAL_CONNECTING);
+	on_opened(t);
+}
 
 static void connect_now(struct terminal *t)
 {
 	struct terminal_shared *s = t->shared;
 	const bool tls = t->plan.tls && s->tls_context != NULL;
 
+	if (t->plan.platform) {
+		go_aboard(t);
+		return;
+	}
 	if (s->connects_allowed <= 0)
 		return;
 	s->connects_allowed--;
@@ -346,6 +358,7 @@ static void pump(struct terminal *t)
 		const size_t size =
 			parcel_frame(p, &t->plan, &t->trust, command, sent_at, buf, sizeof(buf));
 		s->tally->frames++;
+		s->tally->platform_frames += t->plan.platform;
 		s->tally->signed_frames += t->trust.chip != NULL;
 		s->tally->encrypted_frames += t->trust.cipher != NULL;
 		outbox_sent(&t->outbox, p, command, sent_at, s->now_us);
@@ -363,8 +376,28 @@ static void leave(struct terminal *t)
 	if (t->link == NULL)
 		return;
 	move(t, TERMINAL_LEAVING);
-	link_cut(t->link, SEGMENT_whole, &t->chance);
+	if (!t->plan.platform)
+		link_cut(t->link, SEGMENT_whole, &t->chance);
 	link_flush(t->link);
+}
+
+/* Answers stay out. */
+static void give_up(struct terminal *t)
+{
+	if (t->plan.platform) {
+		platform_give_up(t->shared->platform);
+		return;
+	}
+	t->shared->tally->given_up++;
+	go_offline(t);
+	schedule_connect(t);
+}
+
+/* What was held back goes on; the platform does that for its own connection. */
+static void tick_link(struct terminal *t)
+{
+	if (t->link != NULL && !t->plan.platform)
+		link_tick(t->link);
 }
 
 static void tick_online(struct terminal *t)
@@ -381,9 +414,7 @@ static void tick_online(struct terminal *t)
 		return;
 	}
 	if (outbox_tick(&t->outbox, s->now_us / 1000) == OUTBOX_RECONNECT) {
-		s->tally->given_up++;
-		go_offline(t);
-		schedule_connect(t);
+		give_up(t);
 		return;
 	}
 	t->resting = t->off_seconds >= REST_S;
@@ -400,8 +431,7 @@ static void tick_online(struct terminal *t)
 	}
 	if (t->link != NULL)
 		pump(t);
-	if (t->link != NULL)
-		link_tick(t->link);
+	tick_link(t);
 }
 
 static void tick_offline(struct terminal *t)
@@ -420,8 +450,8 @@ void terminal_early(struct terminal *t)
 {
 	if (t->state == TERMINAL_OFFLINE && t->shared->now_us >= t->next_connect_us)
 		connect_now(t);
-	else if (t->link != NULL)
-		link_tick(t->link);
+	else
+		tick_link(t);
 }
 
 void terminal_tick(struct terminal *t)
@@ -439,13 +469,9 @@ void terminal_tick(struct terminal *t)
 		if (t->state == TERMINAL_ACTIVATING &&
 		    s->now_us - t->activation_us > ANSWER_MS * 1000)
 			activate(t);
-		if (t->link != NULL)
-			link_tick(t->link);
-		if (t->link != NULL && s->now_us - t->since_us > CONNECT_US) {
-			s->tally->given_up++;
-			go_offline(t);
-			schedule_connect(t);
-		}
+		tick_link(t);
+		if (t->link != NULL && s->now_us - t->since_us > CONNECT_US)
+			give_up(t);
 		break;
 	case TERMINAL_ONLINE:
 		tick_online(t);
@@ -462,38 +488,4 @@ void terminal_tick(struct terminal *t)
 	const uint32_t owed = outbox_owed(&t->outbox);
 	s->owed += (int64_t)owed - t->owed_before;
 	t->owed_before = owed;
-}
-
-int terminal_init(struct terminal *t, struct terminal_shared *shared, unsigned index,
-		  enum kind kind, struct error *err)
-{
-	const struct fleet_plan *plan = shared->plan;
-	const double frame_ms = FRAME_SECONDS / shared->speed * 1000;
-	const double pace_ms = frame_ms / 20;
-
-	memset(t, 0, sizeof(*t));
-	t->shared = shared;
-	plan_truck(plan, index, kind, &t->plan);
-	source_init(&t->source, plan, &t->plan);
-	prng_init(&t->chance, t->plan.seed, 7);
-	/* Header P's answers name their frame, so several may be in flight; header V's do not. */
-	const unsigned window = shared->window > 0		      ? shared->window
-				: t->plan.dialect->header == HEADER_P ? 4
-								      : 1;
-	outbox_init(&t->outbox, &t->plan, window, (int64_t)(pace_ms > 500 ? 500 : pace_ms));
-	t->hash = SAMPLES_HASH_START;
-	t->dead_until = t->plan.start;
-	terminal_plan_dead_zone(t, t->dead_until);
-	return trust_make(&t->plan, &shared->gateway, shared->keys, &t->trust, err);
-}
-
-void terminal_release(struct terminal *t)
-{
-	if (t->link != NULL)
-		link_close(t->link);
-	t->link = NULL;
-	free(t->filling);
-	outbox_release(&t->outbox);
-	trust_free(&t->trust);
-	obedience_free(t->obedience);
 }

@@ -10,10 +10,13 @@
 #ifndef TOOLS_CLI_FLEETSIM_TERMINAL_H
 #define TOOLS_CLI_FLEETSIM_TERMINAL_H
 
+#include "tools/cli/fleetsim/inbox.h"
 #include "tools/cli/fleetsim/link.h"
 #include "tools/cli/fleetsim/obey.h"
 #include "tools/cli/fleetsim/outbox.h"
 #include "tools/cli/fleetsim/tally.h"
+
+struct platform;
 
 /* What all terminals of a run share.  Times of the drive are microseconds of simulated time since
  * the unix epoch. */
@@ -23,6 +26,7 @@ struct terminal_shared {
 	struct tally *tally;
 	struct sockaddr_storage tcp, tls;
 	SSL_CTX *tls_context;
+	struct platform *platform; /* whose connection some trucks report over, or NULL */
 	struct trust_gateway gateway;
 	const char *keys;	  /* folder of the trucks' keys, or NULL */
 	const char *certificates; /* folder of VIN.crt and VIN.key for TLS, or NULL */
@@ -60,7 +64,7 @@ struct terminal {
 	struct obedience *obedience; /* NULL: no order came yet */
 	bool activated;		     /* the platform said so, in this run */
 	int64_t activation_us;
-	struct link *link;
+	struct link *link; /* its own, or of plan.platform trucks the platform's */
 	enum terminal_state state;
 	int64_t since_us; /* of the state */
 	int64_t next_connect_us;
@@ -71,17 +75,12 @@ struct terminal {
 	int64_t off_seconds; /* of the engine, so far */
 	int64_t dead_from, dead_until; /* simulated seconds */
 	uint16_t login_serial, serial;
-	uint8_t received[1280]; /* an order is the longest */
-	size_t received_size;
+	struct inbox inbox;
 	uint32_t owed_before;
 	/* for the report */
 	uint64_t seconds, blocks, moments, hash;
 	int64_t first, last;
 };
-
-int terminal_init(struct terminal *t, struct terminal_shared *shared, unsigned index,
-		  enum kind kind, struct error *err);
-void terminal_release(struct terminal *t);
 
 /* Every few milliseconds: makes what is due, keeps the connection, sends. */
 void terminal_tick(struct terminal *t);
@@ -89,7 +88,21 @@ void terminal_tick(struct terminal *t);
 /* Connects already, so that the drive starts with a session. */
 void terminal_early(struct terminal *t);
 
+/* Its connection ends, or is left to the platform that it belongs to; nobody is told. */
+void terminal_hang_up(struct terminal *t);
+
+/* ---- of a truck on the platform's connection ---- */
+
+/* A frame for it came. */
+void terminal_hear(struct terminal *t, const struct frame *f);
+/* The connection is gone. */
+void terminal_cut_off(struct terminal *t);
+
 /* ---- terminal_make.c ---- */
+
+int terminal_init(struct terminal *t, struct terminal_shared *shared, unsigned index,
+		  enum kind kind, struct error *err);
+void terminal_release(struct terminal *t);
 
 /* Makes what is due, up to the present second of the drive. */
 void terminal_make(struct terminal *t);

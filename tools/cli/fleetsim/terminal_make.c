@@ -1,12 +1,51 @@
 /*
- * terminal_make.c - what a terminal has to report by now, where it is out of reach, and what it
- * shows to the gateway.
+ * terminal_make.c - a terminal's beginning and end, what it has to report by now, where it is out
+ * of reach, and what it shows to the gateway.
  */
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "tools/cli/fleetsim/terminal.h"
+
+int terminal_init(struct terminal *t, struct terminal_shared *shared, unsigned index,
+		  enum kind kind, struct error *err)
+{
+	const struct fleet_plan *plan = shared->plan;
+	const double frame_ms = FRAME_SECONDS / shared->speed * 1000;
+	const double pace_ms = frame_ms / 20;
+
+	memset(t, 0, sizeof(*t));
+	t->shared = shared;
+	plan_truck(plan, index, kind, &t->plan);
+	source_init(&t->source, plan, &t->plan);
+	prng_init(&t->chance, t->plan.seed, 7);
+	/* Header P's answers name their frame, so several may be in flight; header V's do not. */
+	const unsigned window = shared->window > 0		      ? shared->window
+				: t->plan.dialect->header == HEADER_P ? 4
+								      : 1;
+	outbox_init(&t->outbox, &t->plan, window, (int64_t)(pace_ms > 500 ? 500 : pace_ms));
+	/*
+	 * The platform's connection outlives the truck's reach: a late answer for one of two
+	 * supplements must not pass for that of both.
+	 */
+	t->outbox.regroups = t->plan.regroups && !t->plan.platform;
+	t->hash = SAMPLES_HASH_START;
+	t->dead_until = t->plan.start;
+	terminal_plan_dead_zone(t, t->dead_until);
+	return trust_make(&t->plan, &shared->gateway, shared->keys, &t->trust, err);
+}
+
+void terminal_release(struct terminal *t)
+{
+	terminal_hang_up(t);
+	free(t->filling);
+	outbox_release(&t->outbox);
+	trust_free(&t->trust);
+	obedience_free(t->obedience);
+}
 
 /* ---- dead zones ---- */
 
