@@ -33,6 +33,7 @@ static void load(struct cargo *c, enum dialect_id dialect, struct parcel **parce
 	static struct source source;
 	struct moment m;
 	unsigned index = 0;
+	const unsigned seconds = dialects[dialect].layout == LAYOUT_EV ? 1 : FRAME_SECONDS;
 
 	plan.dialects.count = 1;
 	plan.dialects.ids[0] = dialect;
@@ -43,7 +44,9 @@ static void load(struct cargo *c, enum dialect_id dialect, struct parcel **parce
 	source_init(&source, &plan, &c->truck);
 	for (unsigned i = 0; i < n; i++) {
 		parcels[i] = parcel_new((uint16_t)(i + 1));
-		while (parcels[i]->seconds < FRAME_SECONDS && source_next(&source, &m)) {
+		while (parcels[i]->seconds < seconds && source_next(&source, &m)) {
+			if (m.count == 0)
+				continue; /* between two moments of GB/T 32960 */
 			assert_int_equal(m.new_frame, parcels[i]->seconds == 0);
 			parcel_add(parcels[i], &m);
 			for (unsigned k = 0; k < m.count; k++)
@@ -121,6 +124,8 @@ static void test_merged_and_cut_parcels_are_read_back(void **state)
 		struct sample got[SAMPLES_MAX];
 		struct parcel *p[3], *merged, *cut;
 		size_t n = 0;
+		if (dialects[d].layout == LAYOUT_EV)
+			continue; /* a frame is one moment: nothing to cut, and not to be merged */
 		load(&c, (enum dialect_id)d, p, 3);
 		cut = parcel_split(p[2]);
 		assert_int_equal(p[2]->seconds + cut->seconds, FRAME_SECONDS);

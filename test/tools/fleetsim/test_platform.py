@@ -86,6 +86,13 @@ class OverAPlatform(FleetTest):
         signers = [t["vin"] for t in self.report()["trucks"] if t["platform"] and t["signs"]]
         self.assertGreater(len(signers), 0)
 
+    def test_trucks_of_gbt32960_too(self):
+        fleet = (*DRIVE, "--trucks", "6", "--protocol", "gbt32960")
+        vins = self.account("--no-tls", drive=fleet)
+        self.begin()
+        self.simulate(*fleet, *self.password_file(), "--verify", "--verify-wait", "20")
+        self.assertEqual(self.sql("SELECT count(DISTINCT platform_id) || ' ' || count(*) FROM platform_day"), f"1 {len(vins)}")
+
     def test_a_refused_login_is_said(self):
         self.account("--no-tls")
         self.begin()

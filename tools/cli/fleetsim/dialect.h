@@ -26,7 +26,9 @@
 	X(HJ_V, "hj-v", HJ1239, 0x23, V, C, 17, 1, 0, "HJ 1239, vehicle header")                   \
 	X(HJ_V_TILDE, "hj-v-tilde", HJ1239, 0x7E, V, C, 6, 1, 1, "HJ 1239, vehicle header, ~~")    \
 	X(HJ_P, "hj-p", HJ1239, 0x23, P, C, 0, 1, 1, "HJ 1239 with the header of GB/T 32960")      \
-	X(HJ_P_TILDE, "hj-p-tilde", HJ1239, 0x7E, P, C, 0, 1, 1, "the same with ~~")
+	X(HJ_P_TILDE, "hj-p-tilde", HJ1239, 0x7E, P, C, 0, 1, 1, "the same with ~~")               \
+	X(GBT_P, "gbt-p", GBT32960_2016, 0x23, P, EV, 0, 1, 1,                                     \
+	  "GB/T 32960-2016, a hybrid truck; with --protocol gbt32960")
 
 #define DIALECT_ENUM_(id, ...) DIALECT_##id,
 enum dialect_id { DIALECTS(DIALECT_ENUM_) DIALECT_COUNT };
@@ -51,8 +53,8 @@ struct dialect_set {
 	enum dialect_id ids[DIALECT_COUNT];
 };
 
-/* protocol: "gb17691", "hj1239" or "mixed"; names: NULL, or a comma list of dialects that restricts
- * it. */
+/* protocol: "gb17691", "hj1239", "gbt32960" or "mixed" (of the first two); names: NULL, or a comma
+ * list of dialects that restricts it. */
 int dialect_set_parse(const char *protocol, const char *names, struct dialect_set *ret,
 		      struct error *err);
 

@@ -24,7 +24,7 @@
 	X(tls_ca, TEXT, NULL, "FILE",                                                              \
 	  "certificate to check the gateway's by (default: HAULGATE_TLS_CERTIFICATE, else "        \
 	  "unchecked)")                                                                            \
-	X(protocol, TEXT, "mixed", "NAME", "gb17691, hj1239 or mixed")                             \
+	X(protocol, TEXT, "mixed", "NAME", "gb17691, hj1239, both (mixed) or gbt32960")            \
 	X(dialect, TEXT, NULL, "LIST", "only these dialects, by comma; names below")               \
 	X(signed_share, NUMBER, "0", "SHARE",                                                      \
 	  "HJ 1239 trucks that sign their units and activate their chip first, 0 to 1")            \

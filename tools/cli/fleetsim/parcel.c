@@ -150,6 +150,14 @@ size_t truck_frame(const struct truck_plan *truck, uint8_t command, size_t unit_
 	return write_frame(truck, command, 1, unit_size, buf, size);
 }
 
+int64_t parcel_time(const struct parcel *p, const struct dialect *dialect, uint8_t command,
+		    int64_t now)
+{
+	if (dialect->layout == LAYOUT_EV)
+		return p->first; /* the only time that it has */
+	return command == COMMAND_REALTIME || dialect->header == HEADER_P ? p->last + 1 : now;
+}
+
 size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck,
 		    const struct trust *trust, uint8_t command, int64_t sent_at, uint8_t *buf,
 		    size_t size)

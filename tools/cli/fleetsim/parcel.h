@@ -47,7 +47,14 @@ struct parcel *parcel_merge(const struct parcel *a, const struct parcel *b);
 struct parcel *parcel_split(struct parcel *p);
 
 /*
- * Writes the frame.  sent_at: the time of sending, which layout C wants.  trust: signs and
+ * The time that a frame sent at now claims to be of.  Layout C wants that of sending; header P's
+ * answer repeats it, so there it is one that no other frame of the truck has.
+ */
+int64_t parcel_time(const struct parcel *p, const struct dialect *dialect, uint8_t command,
+		    int64_t now);
+
+/*
+ * Writes the frame.  sent_at: as parcel_time() says.  trust: signs and
  * seals it.  Returns its size.
  */
 size_t parcel_frame(const struct parcel *p, const struct truck_plan *truck,

@@ -285,9 +285,10 @@ int platform_make(const struct platform_account *account, struct terminal_shared
 		if (terminals[i].plan.platform)
 			p->riders[p->count++] = &terminals[i];
 	if (p->count == 0)
-		return error_set(err, ERROR_USAGE,
-				 "--platform: no truck of this fleet reports over it; it takes "
-				 "hj-p and hj-p-tilde, a larger --platform-share or more --trucks");
+		return error_set(
+			err, ERROR_USAGE,
+			"--platform: no truck of this fleet reports over it; it takes "
+			"trucks with header P, a larger --platform-share or more --trucks");
 	qsort(p->riders, p->count, sizeof(struct terminal *), compare_riders);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tools/cli/fleetsim/body.h"
+#include "tools/cli/fleetsim/body_ev.h"
 
 /* ---- who a truck is ---- */
 
@@ -165,9 +166,35 @@ static struct sample *add(struct moment *m, uint8_t type, uint8_t size)
 	return sample;
 }
 
+/* A unit of GB/T 32960 is one moment: each frame's first second, and nothing in between. */
+static void fill_ev(struct source *s, const struct reading *r, struct moment *m)
+{
+	static const struct {
+		const struct info *info;
+		uint8_t (*write)(const struct reading *r, uint8_t body[BODY_EV_SIZE_MAX]);
+	} blocks[] = {
+		{ &info_ev_vehicle, body_ev_vehicle },
+		{ &info_ev_engine, body_ev_engine },
+		{ &info_ev_position, body_ev_position },
+		{ &info_ev_alarm, body_ev_alarm },
+	};
+
+	for (unsigned i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+		struct sample *sample = add(m, blocks[i].info->type, 0);
+		sample->size = blocks[i].write(r, sample->body);
+	}
+	s->last = m->samples[0];
+}
+
 static void fill(struct source *s, const struct reading *r, struct moment *m)
 {
 	m->new_frame = s->in_frame == 0;
+	s->in_frame = (s->in_frame + 1) % FRAME_SECONDS;
+	if (s->truck->dialect->layout == LAYOUT_EV) {
+		if (m->new_frame)
+			fill_ev(s, r, m);
+		return;
+	}
 	if (m->new_frame && m->at >= s->next_obd) {
 		memcpy(add(m, INFO_OBD, s->obd_size)->body, s->obd, s->obd_size);
 		s->next_obd = m->at + OBD_PERIOD_S - (int64_t)prng_below(&s->chance, 120);
@@ -179,7 +206,6 @@ static void fill(struct source *s, const struct reading *r, struct moment *m)
 	s->last = *stream;
 	if (m->new_frame && s->truck->supplementary)
 		body_supplementary(r, add(m, INFO_SUPPLEMENTARY, SUPPLEMENTARY_SIZE)->body);
-	s->in_frame = (s->in_frame + 1) % FRAME_SECONDS;
 }
 
 /* A clock that fell back to the year 2000 (the wire knows no earlier one), or jumped a year ahead.

@@ -352,9 +352,8 @@ static void pump(struct terminal *t)
 		p = outbox_next(&t->outbox, s->now_us / 1000, &command);
 		if (p == NULL)
 			break;
-		/* Header P's answer repeats this time: one that no other frame of the truck has. */
-		const bool fresh = command == COMMAND_REALTIME || t->outbox.by_time;
-		const int64_t sent_at = fresh ? p->last + 1 : s->drive_us / 1000000;
+		const int64_t sent_at =
+			parcel_time(p, t->plan.dialect, command, s->drive_us / 1000000);
 		const size_t size =
 			parcel_frame(p, &t->plan, &t->trust, command, sent_at, buf, sizeof(buf));
 		s->tally->frames++;
