@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "gateway/assess/assess.h"
+#include "tools/cli/fleetsim/body.h"
+#include "tools/cli/fleetsim/body_ev.h"
 #include "tools/cli/fleetsim/source.h"
 #include "tools/cli/fleetsim/verify.h"
 
@@ -213,6 +215,59 @@ static void test_cold_start_has_no_nox(void **state)
 	}
 }
 
+/* NAN: no value. */
+static double value_of(const struct info *info, const char *name, const uint8_t *body)
+{
+	double value;
+
+	return field_value(info_field(info, name), body, &value) ? value : (double)NAN;
+}
+
+/* Both with a value, or both without; within what the coarser of the two can say. */
+static void expect_alike(const char *name, const uint8_t *stream, const struct info *info,
+			 const uint8_t *body, double within)
+{
+	const double a = value_of(&info_stream, name, stream), b = value_of(info, name, body);
+
+	if (isnan(a) != isnan(b) || fabs(a - b) > within)
+		fail_msg("%s: %f in a stream, %f in %s", name, a, b, info->name);
+}
+
+/* A truck says the same in GB/T 32960 as in HJ 1239, as far as both can. */
+static void test_a_hybrid_is_the_same_truck(void **state)
+{
+	uint8_t stream[STREAM_SIZE], vehicle[BODY_EV_SIZE_MAX], engine[BODY_EV_SIZE_MAX],
+		position[BODY_EV_SIZE_MAX], alarm[BODY_EV_SIZE_MAX];
+	static struct model model;
+	struct reading r;
+	unsigned driven = 0;
+
+	(void)state;
+	model_init(&model, 5, KIND_clean, &city.routes[0]);
+	for (int64_t i = 0; i < DRIVE_S; i++) {
+		if (!model_step(&model, &r))
+			continue;
+		body_stream(&r, false, stream);
+		assert_int_equal(body_ev_vehicle(&r, vehicle), info_ev_vehicle.fixed_size);
+		assert_int_equal(body_ev_engine(&r, engine), info_ev_engine.fixed_size);
+		assert_int_equal(body_ev_position(&r, position), info_ev_position.fixed_size);
+		const size_t alarm_size = body_ev_alarm(&r, alarm);
+		assert_int_equal(alarm_size, info_ev_alarm.size(alarm, alarm_size));
+		expect_alike("speed_kmh", stream, &info_ev_vehicle, vehicle, 0.06);
+		expect_alike("odometer_km", stream, &info_ev_vehicle, vehicle, 0.001);
+		expect_alike("engine_rpm", stream, &info_ev_engine, engine, 0.6);
+		expect_alike("lon", stream, &info_ev_position, position, 0);
+		expect_alike("lat", stream, &info_ev_position, position, 0);
+		const double used = value_of(&info_ev_engine, "fuel_lp100km", engine);
+		if (r.speed_kmh > 20) {
+			driven++;
+			assert_true(fabs(used - r.fuel_flow_lph / r.speed_kmh * 100) < 0.01);
+		}
+		assert_true(value_of(&info_ev_vehicle, "battery_v", vehicle) > 500);
+	}
+	assert_true(driven > 1000);
+}
+
 /* ---- identity and determinism ---- */
 
 static uint64_t hash_of_fleet(const struct fleet_plan *plan)
@@ -344,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_violators_are_found_in_time),
 		cmocka_unit_test(test_physics_of_a_clean_truck),
 		cmocka_unit_test(test_cold_start_has_no_nox),
+		cmocka_unit_test(test_a_hybrid_is_the_same_truck),
 		cmocka_unit_test(test_a_seed_is_a_fleet),
 		cmocka_unit_test(test_longer_drive_begins_the_same),
 		cmocka_unit_test(test_vins),
