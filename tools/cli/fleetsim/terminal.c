@@ -305,7 +305,7 @@ void terminal_cut_off(struct terminal *t)
 
 static const struct link_handler handler = { on_opened, on_received, on_link_closed };
 
-/* The platform's connection stands, or there is none to connect to. */
+/* Once the platform is logged in: until then it is asked again at each tick. */
 static void go_aboard(struct terminal *t)
 {
 	t->link = platform_link(t->shared->platform);
