@@ -6,15 +6,14 @@
 
 #include <openssl/bio.h>
 #include <openssl/core_names.h>
-#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-#define SM2_USER "1234567812345678" /* GM/T 0009: where nothing else was agreed */
+#include "proto/wire/signature.h"
 
-enum { SM2_NUMBER = 32, SIGNATURE_DER_MAX = 80 };
+enum { SM2_NUMBER = 32 };
 
 struct log_key {
 	EVP_PKEY *pair;
@@ -163,102 +162,88 @@ int log_key_private_pem(const struct log_key *k, char *out, size_t size, struct 
 
 /* ---- signatures ---- */
 
-/* The one form: OpenSSL's SEQUENCE of two numbers has several. */
-static bool sm2_plain(const uint8_t *der, size_t size, uint8_t ret[KEY_SIGNATURE_SIZE])
+static bool sign_ed25519(EVP_PKEY *pair, const void *text, size_t size,
+			 uint8_t ret[KEY_SIGNATURE_SIZE])
 {
-	ECDSA_SIG *s = d2i_ECDSA_SIG(NULL, &der, (long)size);
-	const bool ok =
-		s != NULL && BN_bn2binpad(ECDSA_SIG_get0_r(s), ret, SM2_NUMBER) == SM2_NUMBER &&
-		BN_bn2binpad(ECDSA_SIG_get0_s(s), ret + SM2_NUMBER, SM2_NUMBER) == SM2_NUMBER;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	size_t made = KEY_SIGNATURE_SIZE;
+	const bool ok = ctx != NULL && EVP_DigestSignInit(ctx, NULL, NULL, NULL, pair) == 1 &&
+			EVP_DigestSign(ctx, ret, &made, text, size) == 1;
 
-	ECDSA_SIG_free(s);
+	EVP_MD_CTX_free(ctx);
+	return ok && made == KEY_SIGNATURE_SIZE;
+}
+
+static bool signed_ed25519(EVP_PKEY *pair, const void *text, size_t size,
+			   const uint8_t signature[KEY_SIGNATURE_SIZE])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	const bool ok = ctx != NULL && EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, pair) == 1 &&
+			EVP_DigestVerify(ctx, signature, KEY_SIGNATURE_SIZE, text, size) == 1;
+
+	EVP_MD_CTX_free(ctx);
 	return ok;
 }
 
-/* Returns the size, or 0. */
-static size_t sm2_der(const uint8_t signature[KEY_SIGNATURE_SIZE], uint8_t ret[SIGNATURE_DER_MAX])
+/* X[32] Y[32], however the file wrote the point. */
+static bool sm2_point(EVP_PKEY *pair, uint8_t ret[2 * SM2_NUMBER])
 {
-	BIGNUM *r = BN_bin2bn(signature, SM2_NUMBER, NULL);
-	BIGNUM *s = BN_bin2bn(signature + SM2_NUMBER, SM2_NUMBER, NULL);
-	ECDSA_SIG *both = ECDSA_SIG_new();
-	uint8_t *out = ret;
-	int size = 0;
+	BIGNUM *x = NULL, *y = NULL;
+	const bool ok = EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_EC_PUB_X, &x) == 1 &&
+			EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_EC_PUB_Y, &y) == 1 &&
+			BN_bn2binpad(x, ret, SM2_NUMBER) == SM2_NUMBER &&
+			BN_bn2binpad(y, ret + SM2_NUMBER, SM2_NUMBER) == SM2_NUMBER;
 
-	if (r != NULL && s != NULL && both != NULL && ECDSA_SIG_set0(both, r, s) == 1) {
-		r = s = NULL; /* both has them now */
-		size = i2d_ECDSA_SIG(both, NULL) <= SIGNATURE_DER_MAX ? i2d_ECDSA_SIG(both, &out)
-								      : 0;
-	}
-	BN_free(r);
-	BN_free(s);
-	ECDSA_SIG_free(both);
-	return size > 0 ? (size_t)size : 0;
+	BN_free(x);
+	BN_free(y);
+	return ok;
 }
 
-static EVP_MD_CTX *signature_context(const struct log_key *k, bool sign)
+static bool signed_sm2(EVP_PKEY *pair, const void *text, size_t size,
+		       const uint8_t signature[KEY_SIGNATURE_SIZE])
 {
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	EVP_PKEY_CTX *of = NULL;
-	const char *digest = k->sm2 ? "SM3" : NULL;
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_DIST_ID, NULL, sizeof(SM2_USER) - 1),
-		OSSL_PARAM_END,
+	const struct unit_signature s = {
+		.algorithm = ALGORITHM_SM2,
+		.bytes = text,
+		.size = size,
+		.r = signature,
+		.r_size = SM2_NUMBER,
+		.s = signature + SM2_NUMBER,
+		.s_size = SM2_NUMBER,
 	};
-	char user[] = SM2_USER;
-	int ok;
+	uint8_t point[2 * SM2_NUMBER];
+	struct signature_key *key = NULL;
+	enum signature_user user;
+	bool ok;
 
-	params[0].data = user;
-	if (ctx == NULL)
-		return NULL;
-	ok = sign ? EVP_DigestSignInit_ex(ctx, &of, digest, NULL, NULL, k->pair, NULL)
-		  : EVP_DigestVerifyInit_ex(ctx, &of, digest, NULL, NULL, k->pair, NULL);
-	if (ok == 1 && k->sm2)
-		ok = EVP_PKEY_CTX_set_params(of, params);
-	if (ok == 1)
-		return ctx;
-	EVP_MD_CTX_free(ctx);
-	return NULL;
+	if (sm2_point(pair, point))
+		key = signature_key_new(ALGORITHM_SM2, point, sizeof(point), NULL);
+	ok = key != NULL && signature_verify(key, &s, &user);
+	signature_key_free(key);
+	return ok;
 }
 
 int log_key_sign(const struct log_key *k, const void *text, size_t size,
 		 uint8_t ret[KEY_SIGNATURE_SIZE], struct error *err)
 {
-	uint8_t made[SIGNATURE_DER_MAX];
-	size_t made_size = sizeof(made);
-	EVP_MD_CTX *ctx;
 	bool ok;
 
 	if (!k->private_half)
 		return error_set(err, ERROR_USAGE, "a public key does not sign");
-	ctx = signature_context(k, true);
-	ok = ctx != NULL && EVP_DigestSign(ctx, made, &made_size, text, size) == 1;
-	EVP_MD_CTX_free(ctx);
-	if (ok && k->sm2)
-		ok = sm2_plain(made, made_size, ret);
-	else if (ok && made_size == KEY_SIGNATURE_SIZE)
-		memcpy(ret, made, KEY_SIGNATURE_SIZE);
-	if (!ok || (!k->sm2 && made_size != KEY_SIGNATURE_SIZE))
-		return error_set(err, ERROR_MEMORY, "OpenSSL cannot sign");
-	return 0;
+	ok = k->sm2 ? signature_sign_sm2(k->pair, SIGNATURE_DEFAULT_USER, text, size, ret,
+					 ret + SM2_NUMBER)
+		    : sign_ed25519(k->pair, text, size, ret);
+	return ok ? 0 : error_set(err, ERROR_MEMORY, "OpenSSL cannot sign");
 }
 
 bool log_key_signed(const struct log_key *k, const void *text, size_t size,
 		    const uint8_t signature[KEY_SIGNATURE_SIZE])
 {
-	uint8_t der[SIGNATURE_DER_MAX];
-	const uint8_t *at = signature;
-	size_t at_size = KEY_SIGNATURE_SIZE;
-	EVP_MD_CTX *ctx;
 	bool ok;
 
 	ERR_set_mark();
-	if (k->sm2) {
-		at_size = sm2_der(signature, der);
-		at = der;
-	}
-	ctx = signature_context(k, false);
-	ok = ctx != NULL && at_size > 0 && EVP_DigestVerify(ctx, at, at_size, text, size) == 1;
-	EVP_MD_CTX_free(ctx);
+	ok = k->sm2 ? signed_sm2(k->pair, text, size, signature)
+		    : signed_ed25519(k->pair, text, size, signature);
 	ERR_pop_to_mark();
 	return ok;
 }
